@@ -1,0 +1,1 @@
+"""Scenarios that go wrong in other systems: one module each, with one function `run`."""

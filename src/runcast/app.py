@@ -1,0 +1,96 @@
+"""The whole server as an ASGI app: `uvicorn.run("runcast.app:create_app", factory=True)`, or mount it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Any
+
+from fastapi import FastAPI
+
+from runcast import __version__
+from runcast.config import Settings
+from runcast.errors import RuncastError
+from runcast.feeds.sessions.routes import create_sessions_router
+from runcast.feeds.sessions.wire import BatchCodec
+from runcast.kinds.session import SESSION
+from runcast.live.bus import Bus
+from runcast.log.open import open_configured
+from runcast.transport.guard import LoopbackGuard
+from runcast.transport.problem import handle
+from runcast.transport.rest import create_streams_router
+from runcast.transport.system import create_system_router
+from runcast.transport.uvicorn_ws import DRAIN_S
+
+KINDS = (SESSION,)
+SWITCH_INTERVAL_S = 0.0002
+"""How long a thread may hold the interpreter while another waits: the log's threads must not wait for the loop's."""
+
+
+def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> FastAPI:
+    """All feeds over one bus; by default on the log and the settings of the environment.
+
+    The app starts and closes its bus with its lifespan; a `bus` that is given is closed by its owner.
+
+    Raises:
+        ConfigError: a setting cannot be.
+        LogError: the log cannot be opened.
+    """
+    settings = settings or (bus.settings if bus else Settings.from_env(os.environ))
+    owned = bus is None
+    bus = bus or Bus(open_configured(settings), KINDS, settings)
+    app = FastAPI(
+        title="Runcast", version=__version__, lifespan=_lifespan(bus, owned), docs_url=None, redoc_url=None
+    )
+    app.add_exception_handler(RuncastError, handle)
+    app.add_middleware(LoopbackGuard, allowed_origins=settings.allowed_origins)
+    app.include_router(create_system_router(bus, __version__))
+    app.include_router(create_streams_router(bus, {"session": BatchCodec}))
+    app.include_router(create_sessions_router(bus))
+    app.state.bus = bus
+    return app
+
+
+def _lifespan(bus: Bus, owned: bool) -> Any:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        bus.processors.load_entry_points()
+        bus.start()
+        with _drain_on_signals(bus):
+            yield {DRAIN_S: bus.settings.drain_s}
+        if owned:
+            await bus.close()
+
+    return lifespan
+
+
+@contextmanager
+def _drain_on_signals(bus: Bus) -> Generator[None]:
+    """On SIGTERM or SIGINT tell the clients first, then let the server do what it does.
+
+    A server that shuts down waits for its responses to end; those of SSE only do when they are told.
+    """
+    loop = asyncio.get_running_loop()
+    previous: dict[int, Any] = {}
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(bus.hub.drain, bus.settings.drain_s)
+        if callable(previous[number]):
+            previous[number](number, frame)
+
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            previous[number] = signal.signal(number, on_signal)
+    except ValueError:
+        pass  # not the main thread: whoever embeds the app closes it
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

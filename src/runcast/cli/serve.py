@@ -1,0 +1,134 @@
+"""`runcast serve`: the server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from runcast.config import Settings
+from runcast.errors import ConfigError
+
+GRACE_S = 5
+"""Beyond the drain, for responses that still run at a shutdown."""
+
+
+def serve(
+    *,
+    host: Annotated[str | None, Parameter(help="address to listen on [default: 127.0.0.1]")] = None,
+    port: Annotated[
+        int | None, Parameter(help="port to listen on; 0 takes a free one [default: 8000]")
+    ] = None,
+    log: Annotated[
+        str | None,
+        Parameter(help="sqlite:///path, a path, or memory: [default: log.db in your data directory]"),
+    ] = None,
+    workers: Annotated[int | None, Parameter(help="processes that serve together [default: 1]")] = None,
+) -> None:
+    """Serve streams over HTTP, WebSocket and SSE until interrupted.
+
+    Each option can also be set in the environment, as RUNCAST_HOST, RUNCAST_PORT, RUNCAST_LOG, RUNCAST_WORKERS.
+    """
+    settings = Settings.from_env(os.environ, host=host, port=port, log=log, workers=workers)
+    _check(settings)
+    listener = _listen(settings)
+    _run(settings, listener)
+
+
+def _check(settings: Settings) -> None:
+    from runcast.transport.guard import is_loopback
+
+    if not is_loopback(settings.host):
+        raise ConfigError(
+            f"host: {settings.host} can be reached by others, and this server asks nobody who they are. "
+            "Use --host 127.0.0.1."
+        )
+    if settings.workers > 1 and settings.log == "memory:":
+        raise ConfigError(
+            "workers: a log in memory belongs to one process; use a file (--log), or one worker."
+        )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Take the port before anything else, so that a taken one is one clear line."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"port: cannot listen on {settings.host}:{settings.port} ({error.strerror}). "
+            "Stop what uses it, or choose another with --port."
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    from runcast.log.open import open_configured
+
+    log = open_configured(settings)  # what is wrong with it is told here, in one line
+    url = log.url
+    _hand_down(settings, url)
+    config = uvicorn.Config(
+        "runcast.app:create_app",
+        factory=True,
+        workers=settings.workers,
+        ws=_protocol(),
+        ws_max_size=max(2 * settings.inbound_max_bytes, 2 * 1024 * 1024),
+        ws_ping_interval=settings.ws_ping_interval_s,
+        ws_ping_timeout=settings.ws_ping_timeout_s,
+        timeout_graceful_shutdown=round(settings.drain_s + GRACE_S),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+    )
+    _announce(listener, url)
+    signal.signal(signal.SIGTERM, _exit_quietly)
+    signal.signal(signal.SIGINT, _exit_quietly)
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _hand_down(settings: Settings, url: str) -> None:
+    """Workers read the same settings, from the environment."""
+    os.environ["RUNCAST_LOG"] = url
+    os.environ["RUNCAST_WORKERS"] = str(settings.workers)
+
+
+def _protocol() -> Any:
+    """The fast path, or uvicorn's own protocol with a warning if this uvicorn is one we do not know."""
+    from runcast.transport.uvicorn_ws import FrameProtocol, unsupported
+
+    missing = unsupported()
+    if missing:
+        print(
+            f"runcast: this uvicorn lacks {missing}; WebSockets take the slower, portable path.",
+            file=sys.stderr,
+        )
+        return "websockets-sansio"
+    return FrameProtocol
+
+
+def _announce(listener: socket.socket, url: str) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = "localhost" if host == "127.0.0.1" else f"[{host}]" if ":" in host else host
+    print(f"Runcast on http://{shown}:{port}  log {url}  open (this machine only)", flush=True)
+
+
+def _exit_quietly(number: int, frame: FrameType | None) -> None:
+    """Uvicorn raises the signal again after a clean shutdown; that is no failure."""
+    sys.exit(0)

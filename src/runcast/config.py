@@ -1,0 +1,127 @@
+"""Every setting: its unit, its default, and the environment variable that sets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from runcast.errors import ConfigError
+
+KIB = 1024
+MIB = 1024 * 1024
+
+_ALIASES = {
+    # names that the feeds' documents gave to settings of ours
+    "ws_ping_interval_s": "WEBSOCKET_PING_INTERVAL",
+    "max_connections": "MAX_WEBSOCKET_CLIENTS",
+}
+
+Count = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0, le=1e9)]  # bounded: an infinite time is no time to compute with
+NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
+def _doc(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of a server. Each is read from `RUNCAST_` and its name in capitals; lists by commas.
+
+    `_bytes`, `_s`, `_ms` are units; what is counted otherwise says so. Make one in code by keywords, or from
+    the environment by `from_env`.
+    """
+
+    log: Annotated[
+        str, _doc("the log: sqlite:///path, a path, or memory:; empty is log.db in the user's data")
+    ] = ""
+    host: Annotated[str, _doc("the address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, _doc("the port to listen on; 0 takes a free one")] = 8000
+    workers: Annotated[Count, _doc("processes that serve together on one log")] = 1
+    allowed_origins: Annotated[
+        tuple[str, ...], _doc("browser origins, beside the server's own, that may connect and post")
+    ] = ()
+
+    event_max_bytes: Annotated[Count, _doc("one event")] = 256 * KIB
+    request_max_bytes: Annotated[Count, _doc("the body of one HTTP request")] = 8 * MIB
+    batch_max_events: Annotated[Count, _doc("events published by one request")] = 1_000
+    inbound_max_bytes: Annotated[Count, _doc("one WebSocket message from a client")] = 64 * KIB
+    inbound_rate: Annotated[Count, _doc("messages per second from one client")] = 50
+    inbound_burst: Annotated[Count, _doc("messages at once from one client")] = 100
+    append_queue_bytes: Annotated[Count, _doc("events that wait for the log")] = 64 * MIB
+
+    batch_size: Annotated[Count, Meta(le=1_000), _doc("events per message, if the client asks for none")] = 50
+    batch_window_ms: Annotated[NotNegative, _doc("how long events may wait for more under load")] = 50.0
+    client_buffer_bytes: Annotated[
+        Count, _doc("what may wait for one client before it reads from the log")
+    ] = 256 * KIB
+    total_buffer_bytes: Annotated[Count, _doc("what may wait for all clients of one process")] = 256 * MIB
+    stalled_after_s: Annotated[Positive, _doc("a client that takes nothing for so long is closed")] = 60.0
+    catch_up_readers: Annotated[Count, _doc("readers that catch up from the log at the same time")] = 4
+    page_cache_bytes: Annotated[Count, _doc("encoded pages that readers at the same place share")] = 16 * MIB
+
+    max_connections: Annotated[Count, _doc("clients of one process")] = 20_000
+    max_clients_per_stream: Annotated[Count, _doc("clients of one stream in one process")] = 1_000
+    ws_ping_interval_s: Annotated[Positive, _doc("between WebSocket pings")] = 20.0
+    ws_ping_timeout_s: Annotated[Positive, _doc("how long a pong may take")] = 20.0
+    sse_comment_interval_s: Annotated[Positive, _doc("between SSE comments that keep a connection open")] = (
+        15.0
+    )
+    drain_s: Annotated[NotNegative, _doc("over which clients are told to reconnect at a restart")] = 3.0
+
+    retention_days: Annotated[Positive, _doc("days that an ended or idle stream is kept")] = 30.0
+    sweep_interval_s: Annotated[Positive, _doc("between two looks of the janitor")] = 600.0
+    foreign_poll_ms: Annotated[Positive, _doc("between two looks for commits of other processes")] = 8.0
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **given: Any) -> Settings:
+        """Settings by the environment; what is `given` (and not None) comes first.
+
+        Raises:
+            ConfigError: a value does not fit; the message names the variable and what is expected.
+        """
+        raw: dict[str, Any] = {}
+        for field in cls.__struct_fields__:
+            for name in env_names(field):
+                if environ.get(name):
+                    raw[field] = _from_text(field, name, environ[name])
+                    break
+        raw.update({key: value for key, value in given.items() if value is not None})
+        return _convert("settings", raw, cls)
+
+
+def env_names(field: str) -> list[str]:
+    """The environment variables that set `field`; the first that is set counts."""
+    alias = _ALIASES.get(field)
+    return [f"RUNCAST_{field.upper()}", *([alias] if alias else [])]
+
+
+_HINTS = get_type_hints(Settings, include_extras=True)
+
+
+def describe(field: str) -> str:
+    """What a setting is for, in a few words."""
+    notes = [
+        meta.description for meta in _HINTS[field].__metadata__ if isinstance(meta, Meta) and meta.description
+    ]
+    return notes[-1] if notes else ""
+
+
+def _from_text(field: str, name: str, text: str) -> Any:
+    value = (
+        tuple(part.strip() for part in text.split(",") if part.strip())
+        if field == "allowed_origins"
+        else text
+    )
+    return _convert(name, value, _HINTS[field])
+
+
+def _convert(name: str, value: Any, wanted: Any) -> Any:
+    try:
+        return msgspec.convert(value, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {error}.") from None

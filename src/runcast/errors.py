@@ -1,0 +1,208 @@
+"""Every error that Runcast raises on purpose.
+
+    RuncastError
+    ├── InvalidInput            what was given cannot be used; names the field and the limit
+    │   ├── InvalidEvent
+    │   ├── InvalidStreamName
+    │   ├── InvalidCursor
+    │   ├── InvalidFilter
+    │   └── TooLarge
+    ├── StreamNotFound          no event was ever published there, or it was removed
+    ├── Discontinued            reading cannot simply go on; `cursor` says where it can
+    │   ├── StreamGap           events are not kept any more
+    │   └── StreamReset         the stream was cleared or begun anew
+    ├── Refused                 understood, and not allowed
+    │   ├── Forbidden
+    │   └── TooMany             a limit on connections or on rate
+    ├── LogError                the log cannot do it
+    │   ├── Busy                (retryable) the append queue is full or the file stays locked
+    │   ├── LogClosed
+    │   ├── LogFull             (retryable) no space is left on the disk
+    │   ├── LogReadOnly
+    │   ├── LogCorrupt
+    │   ├── LogTooNew           written by a newer Runcast
+    │   └── StaleToken          a lease was lost to another owner
+    └── ConfigError             a setting has a value that it cannot have
+
+Each class has a stable `code` for programs, says whether trying again may help (`retryable`), and has a
+sentence for people that an instance may replace by a better one.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RuncastError(Exception):
+    """The root. `str(error)` is one sentence that may be shown to the person who asked."""
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+    message: ClassVar[str] = "Something went wrong."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
+
+
+class InvalidInput(RuncastError):
+    """What was given cannot be used. `field` names the part at fault, where there is one."""
+
+    code = "invalid_input"
+    message = "The input is not valid."
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidEvent(InvalidInput):
+    """An event breaks a rule of its kind, or one of those that hold for every kind."""
+
+    code = "invalid_event"
+    message = "The event is not valid."
+
+
+class InvalidStreamName(InvalidInput):
+    """A stream is called `kind:id`, both of a limited alphabet."""
+
+    code = "invalid_stream_name"
+    message = "The name of the stream is not valid."
+
+
+class InvalidCursor(InvalidInput):
+    """A cursor is not one of ours, or is one of another stream."""
+
+    code = "invalid_cursor"
+    message = "The cursor is not valid."
+
+
+class InvalidFilter(InvalidInput):
+    """A filter has an unknown key, a value of the wrong type, or too many entries."""
+
+    code = "invalid_filter"
+    message = "The filter is not valid."
+
+
+class TooLarge(InvalidInput):
+    """Something is over its limit in bytes or in count."""
+
+    code = "too_large"
+    message = "The input is too large."
+
+
+class StreamNotFound(RuncastError):
+    """Nothing was ever published to this stream, or it was removed by retention."""
+
+    code = "stream_not_found"
+    message = "There is no such stream."
+
+
+class Discontinued(RuncastError):
+    """Reading cannot simply go on; it can after `cursor`, with what is missing lost."""
+
+    code = "discontinued"
+    message = "Reading cannot simply go on."
+
+    def __init__(self, message: str | None = None, *, cursor: str) -> None:
+        super().__init__(message)
+        self.cursor = cursor
+
+
+class StreamGap(Discontinued):
+    """Events between the reader's place and `cursor` are not kept any more."""
+
+    code = "gap"
+
+
+class StreamReset(Discontinued):
+    """The stream was cleared or begun anew; `cursor` is its start."""
+
+    code = "reset"
+
+
+class Refused(RuncastError):
+    """Understood, and not allowed."""
+
+    code = "refused"
+    message = "This is not allowed."
+
+
+class Forbidden(Refused):
+    """The caller may not do this, or not from there."""
+
+    code = "forbidden"
+    message = "You may not do this."
+
+
+class TooMany(Refused):
+    """A limit on connections, subscriptions or rate is reached."""
+
+    code = "too_many"
+    retryable = True
+    message = "Too many at once; try again later."
+
+
+class LogError(RuncastError):
+    """The log cannot do what it was asked."""
+
+    code = "log_error"
+    message = "The log failed."
+
+
+class Busy(LogError):
+    """The append queue is full, or another process keeps the file locked. Nothing was stored."""
+
+    code = "busy"
+    retryable = True
+    message = "The log is busy; nothing was stored. Try again in a moment."
+
+
+class LogClosed(LogError):
+    """The log was closed before this could be done. Nothing was stored."""
+
+    code = "log_closed"
+    retryable = True
+    message = "The log is closed."
+
+
+class LogFull(LogError):
+    """The disk is full. Nothing was stored; appends work again as soon as there is space."""
+
+    code = "log_full"
+    retryable = True
+    message = "The disk that holds the log is full; nothing was stored."
+
+
+class LogReadOnly(LogError):
+    """The log's file, or its folder, may not be written by this process."""
+
+    code = "log_read_only"
+    message = "The log may only be read by this process."
+
+
+class LogCorrupt(LogError):
+    """The file is not a log, or is damaged."""
+
+    code = "log_corrupt"
+    message = "The log's file is damaged or is not a Runcast log."
+
+
+class LogTooNew(LogError):
+    """The file was written by a newer version, whose format this one does not know."""
+
+    code = "log_too_new"
+    message = "The log was written by a newer version of Runcast; please upgrade."
+
+
+class StaleToken(LogError):
+    """The lease that this append relied on has gone to another owner. Nothing was stored."""
+
+    code = "stale_token"
+    message = "The lease was lost to another owner; nothing was stored."
+
+
+class ConfigError(RuncastError):
+    """A setting has a value that it cannot have."""
+
+    code = "config_error"
+    message = "The configuration is not valid."

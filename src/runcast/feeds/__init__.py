@@ -1,0 +1,1 @@
+"""Ready-made APIs over streams, each compatible with what a product documented."""

@@ -1,0 +1,197 @@
+"""The documented Python class of the session feed, over a bus."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from starlette.websockets import WebSocketState
+
+from runcast.config import Settings
+from runcast.core.event import stream_name
+from runcast.core.filters import EVERYTHING, EventSubscriptionFilter
+from runcast.core.scope import Scope
+from runcast.errors import TooMany
+from runcast.feeds.sessions.metrics import KIND, global_metrics, session_metrics
+from runcast.feeds.sessions.wire import BatchCodec
+from runcast.kinds.session import SESSION, from_document
+from runcast.live.bus import Bus
+from runcast.live.cohort import Wish
+from runcast.live.connection import Connection
+from runcast.live.hub import NOW
+from runcast.log.open import open_log
+from runcast.transport.framing import TEXTS
+from runcast.transport.sender import SenderSink
+
+logger = logging.getLogger("runcast.sessions")
+
+DEFAULT_POLL_INTERVAL_MS = 100.0
+POLICY_VIOLATION = 1008
+
+
+class TextSocket(Protocol):
+    """What the manager needs of a WebSocket; Starlette's and FastAPI's have it."""
+
+    async def send_text(self, data: str) -> None:
+        """Send one text message."""
+        ...
+
+
+class WebSocketManager:
+    """Connects WebSockets of one's own app to session streams, and publishes to them.
+
+    Without `db_path` and `bus`, the log is `RUNCAST_LOG` or one in memory. It starts by itself in the loop that
+    first awaits it. The attributes may be changed at any time; they hold for clients that connect afterwards.
+
+    Args:
+        db_path: the log's path or URL.
+        max_clients_per_session: clients of one session in this process; one more is refused with 1008.
+        event_batch_size: events per message, 1 to 1,000.
+        event_batch_window_ms: how long events may wait for more under load; when idle they do not wait.
+        poll_interval_ms: raised above 100, at most one message per interval is sent.
+        bus: an existing bus instead of one of its own.
+    """
+
+    def __init__(
+        self,
+        db_path: str | os.PathLike[str] | None = None,
+        max_clients_per_session: int = 10,
+        event_batch_size: int = 50,
+        event_batch_window_ms: float = 50.0,
+        poll_interval_ms: float = DEFAULT_POLL_INTERVAL_MS,
+        *,
+        bus: Bus | None = None,
+    ) -> None:
+        self.max_clients_per_session = max_clients_per_session
+        self.event_batch_size = event_batch_size
+        self.event_batch_window_ms = event_batch_window_ms
+        self.poll_interval_ms = poll_interval_ms
+        self._bus = bus or _own_bus(db_path)
+        self._clients: dict[tuple[str, str], Connection] = {}
+
+    async def connect(
+        self,
+        websocket: TextSocket,
+        session_id: str,
+        client_id: str,
+        filter: EventSubscriptionFilter | None = None,  # noqa: A002 - the documented name
+    ) -> bool:
+        """Send the session's events to `websocket` from now on; False if the session has too many clients.
+
+        Accepts a WebSocket that is not accepted yet. A client of the same id is replaced.
+
+        Raises:
+            InvalidStreamName: `session_id` cannot be one.
+            LogError: the log could not be read.
+        """
+        scope = Scope.of_stream(stream_name(KIND, session_id))
+        await _accept(websocket)
+        await self.disconnect(session_id, client_id)
+        try:
+            self._check_room(scope)
+        except TooMany as error:
+            await _close(websocket, POLICY_VIOLATION, str(error))
+            return False
+        sink = SenderSink(_sending(websocket), _closing(websocket), self._bus.hub.buffer_limit_bytes())
+        connection = self._bus.hub.connect(sink, lambda _: sink.close(1000, "the session has ended"))
+        sink.attach(connection, connection.closed)
+        self._clients[session_id, client_id] = connection
+        await self._bus.hub.subscribe(connection, scope, self._wish(filter or EVERYTHING), NOW)
+        await self._bus.spawn(self._serve(sink, connection, session_id, client_id))
+        return True
+
+    async def disconnect(self, session_id: str, client_id: str) -> None:
+        """Send nothing more to that client. Its WebSocket is not closed: it is yours. Idempotent."""
+        connection = self._clients.pop((session_id, client_id), None)
+        if connection is not None:
+            connection.closed()
+
+    async def broadcast_event(self, session_id: str, event: Mapping[str, Any]) -> int:
+        """Publish a documented event; returned means stored. Returns how many clients here it is for.
+
+        Raises:
+            InvalidEvent, TooLarge, LogError: nothing was stored.
+        """
+        publish = from_document(session_id, event)
+        await self._bus.publish_all([publish])
+        document = {**event, "session_id": session_id}
+        topic = self._bus.hub.topic(Scope.of_stream(publish.stream))
+        if topic is None:
+            return 0
+        return sum(one.cohort.wish.filter.matches_event(document) for one in topic.subscribers)
+
+    def get_session_metrics(self, session_id: str) -> dict[str, Any]:
+        """One session's numbers; `{}` if nobody here watches it. Plain; inside a loop or outside."""
+        return session_metrics(self._bus, session_id)
+
+    def get_global_metrics(self) -> dict[str, Any]:
+        """The numbers of all sessions. Plain; inside a loop or outside."""
+        return global_metrics(self._bus)
+
+    async def close(self) -> None:
+        """Let all clients go and close the log."""
+        for session_id, client_id in list(self._clients):
+            await self.disconnect(session_id, client_id)
+        await self._bus.close()
+
+    def _check_room(self, scope: Scope) -> None:
+        self._bus.hub.check_room(scope)
+        topic = self._bus.hub.topic(scope)
+        if topic is not None and len(topic.subscribers) >= self.max_clients_per_session:
+            raise TooMany(f"{scope} has its {self.max_clients_per_session} clients here; try again later.")
+
+    def _wish(self, wanted: EventSubscriptionFilter) -> Wish:
+        paced = self.poll_interval_ms > DEFAULT_POLL_INTERVAL_MS
+        return Wish(
+            BatchCodec(self.event_batch_size),
+            TEXTS,
+            wanted,
+            self.event_batch_size,
+            interval_s=self.poll_interval_ms / 1000 if paced else 0.0,
+            window_s=self.event_batch_window_ms / 1000,
+        )
+
+    async def _serve(self, sink: SenderSink, connection: Connection, session_id: str, client_id: str) -> None:
+        try:
+            await sink.run()
+        finally:
+            connection.closed()
+            if self._clients.get((session_id, client_id)) is connection:
+                del self._clients[session_id, client_id]
+
+
+def _own_bus(db_path: str | os.PathLike[str] | None) -> Bus:
+    settings = Settings.from_env(os.environ)
+    where = os.fspath(db_path) if db_path is not None else settings.log or "memory:"
+    return Bus(open_log(where), [SESSION], settings)
+
+
+async def _accept(websocket: TextSocket) -> None:
+    if getattr(websocket, "application_state", None) is WebSocketState.CONNECTING:
+        await websocket.accept()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+async def _close(websocket: TextSocket, code: int, reason: str) -> None:
+    close = getattr(websocket, "close", None)
+    if close is not None:
+        await close(code, reason)
+
+
+def _sending(websocket: TextSocket) -> Any:
+    async def send(data: bytes | str) -> None:
+        try:
+            await websocket.send_text(data if isinstance(data, str) else data.decode())
+        except Exception as error:  # whatever a WebSocket of any make raises: the client cannot be reached
+            logger.debug("a client is gone: %s", error)
+            raise ConnectionError from error
+
+    return send
+
+
+def _closing(websocket: TextSocket) -> Any:
+    async def close(code: int, reason: str) -> None:
+        await _close(websocket, code, reason)
+
+    return close

@@ -1,0 +1,1 @@
+"""Live delivery: the bus, the hub and its cohorts, and the readers that catch up."""

@@ -1,0 +1,276 @@
+"""Streams to cohorts: what is committed goes to whoever watches it here."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from runcast.core.event import Cursor, epoch_belongs, parse_cursor
+from runcast.core.page import Page, Record
+from runcast.core.scope import Scope
+from runcast.core.tail import Tail
+from runcast.errors import InvalidCursor, TooMany
+from runcast.live.catch_up import CatchUp
+from runcast.live.cohort import Cohort, Wish
+from runcast.live.connection import TRY_AGAIN_LATER, Connection
+from runcast.live.iterator import Bells
+from runcast.live.pages import SharedPages
+from runcast.live.sink import Sink
+from runcast.live.subscriber import Subscriber
+from runcast.live.topic import Topic
+from runcast.live.traffic import Traffic
+
+PRESSURE_CHECK_S = 1.0
+MIN_BUFFER_BYTES = 16 * 1024
+DRAIN_AT_ONCE = 50
+"""Up to so many clients are told of a restart at once; more are spread."""
+SERVICE_RESTART = 1012
+RESTART_REASON = "the server restarts; reconnect and go on from your cursor"
+
+START = "start"
+NOW = "now"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hub needs of the settings."""
+
+    batch_window_s: float = 0.05
+    catch_up_readers: int = 4
+    page_cache_bytes: int = 16 * 1024 * 1024
+    stalled_after_s: float = 60.0
+    max_connections: int = 20_000
+    max_clients_per_scope: int = 1_000
+    client_buffer_bytes: int = 256 * 1024
+    total_buffer_bytes: int = 256 * 1024 * 1024
+
+
+class LiveStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How many clients a process has and how they fare."""
+
+    connections: int = 0
+    blocked: int = 0
+    catching_up: int = 0
+    topics: int = 0
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a scope's newest part is, as the log tells it: its head, as of a position of the whole log."""
+
+    head: Cursor
+    position: int
+    over: bool = False
+
+
+class Source(Protocol):
+    """What the hub reads from; the bus is one, over its log."""
+
+    def log_epoch(self) -> str:
+        """The identity of the log."""
+        ...
+
+    async def place(self, scope: Scope) -> Place:
+        """Where the scope's newest part is."""
+        ...
+
+    async def page(self, scope: Scope, after: Cursor | None, limit: int, until: int) -> Page:
+        """The next events of the scope, none with a position over `until`."""
+        ...
+
+
+class Hub:
+    """All topics with subscribers in this process. Everything happens in one event loop.
+
+    Create it inside the loop; `run` serves readers that catch up and must be running for them.
+    """
+
+    def __init__(self, source: Source, limits: Limits, now_us: Callable[[], int]) -> None:
+        self._source = source
+        self._limits = limits
+        self._now_us = now_us
+        self._loop = asyncio.get_running_loop()
+        self._topics: dict[str, Topic] = {}
+        self._opening: dict[str, list[Record]] = {}
+        self._opened: dict[str, asyncio.Future[None]] = {}
+        self._catch_up = CatchUp(
+            SharedPages(source.page, source.log_epoch, limits.page_cache_bytes), limits.catch_up_readers
+        )
+        self._blocked: dict[Connection, tuple[float, int]] = {}
+        self.connections: set[Connection] = set()
+        self.bells = Bells()
+        self.is_draining = False
+        self.traffic = Traffic(self._loop.time())
+
+    async def run(self) -> None:
+        """Serve readers and look after clients that take nothing, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._catch_up.run())
+            group.create_task(self._watch_pressure())
+
+    def check_room(self, scope: Scope) -> None:
+        """See whether one more client of `scope` may come.
+
+        Raises:
+            TooMany: the process, or the scope in it, has as many as allowed.
+        """
+        limits, topic = self._limits, self.topic(scope)
+        if self.is_draining:
+            raise TooMany("This server is about to restart; reconnect in a moment.")
+        if len(self.connections) >= limits.max_connections:
+            raise TooMany(f"This server has its {limits.max_connections} clients; try again later.")
+        if topic is not None and len(topic.subscribers) >= limits.max_clients_per_scope:
+            raise TooMany(f"{scope} has its {limits.max_clients_per_scope} clients here; try again later.")
+
+    def buffer_limit_bytes(self) -> int:
+        """How much may wait for one more client: its share of what may wait for all of them."""
+        share = self._limits.total_buffer_bytes // (len(self.connections) + 1)
+        return min(self._limits.client_buffer_bytes, max(share, MIN_BUFFER_BYTES))
+
+    def drain(self, over_s: float) -> None:
+        """Tell all clients to reconnect, spread over `over_s` seconds so that not all come back at once."""
+        self.is_draining = True
+        connections = list(self.connections)
+        random.shuffle(connections)
+        step_s = over_s / len(connections) if len(connections) > DRAIN_AT_ONCE else 0.0
+        for index, connection in enumerate(connections):
+            self._loop.call_later(index * step_s, connection.sink.close, SERVICE_RESTART, RESTART_REASON)
+
+    def connect(self, sink: Sink, on_end: Callable[[Subscriber], None]) -> Connection:
+        """Begin with a client. Tell the connection of pressure and of its end; `on_end` as in `Connection`."""
+        connection = Connection(sink, on_end, self._pressure_changed)
+        self.connections.add(connection)
+        return connection
+
+    async def subscribe(self, connection: Connection, scope: Scope, wish: Wish, after: str) -> Subscriber:
+        """Let `connection` read `scope` from `after` on: `start`, `now`, or a cursor.
+
+        Cancellation-safe: nothing is left behind.
+
+        Raises:
+            InvalidCursor: `after` is none of those, or a cursor of something else.
+            LogError: the log could not be read.
+        """
+        cursor = None if after in {START, NOW} else read_cursor(scope, after)
+        topic = await self._open(scope)
+        cohort = topic.cohort(wish)
+        if after == NOW:
+            cursor = cohort.flushed
+        subscriber = Subscriber(connection, topic, cohort, cursor, self._catch_up.add)
+        topic.attach(subscriber)
+        connection.subscribers.append(subscriber)
+        if connection.is_closed:
+            connection.closed()
+        subscriber.read_on()
+        return subscriber
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """End one subscription of a connection. Idempotent."""
+        subscriber.detach()
+        if subscriber in subscriber.connection.subscribers:
+            subscriber.connection.subscribers.remove(subscriber)
+
+    def announce(self, records: list[Record]) -> None:
+        """Take what was committed, in order of positions."""
+        by_topic: defaultdict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            stream = record.stream
+            for name in (stream, stream[: stream.index(":")] + ":*", "*:*"):
+                if name in self._topics or name in self._opening or name in self.bells:
+                    by_topic[name].append(record)
+        for name, concerned in by_topic.items():
+            self.bells.ring(name)
+            if name in self._topics:
+                self._topics[name].announce(concerned)
+            elif name in self._opening:
+                self._opening[name].extend(concerned)
+
+    def topic(self, scope: Scope) -> Topic | None:
+        """The topic of a scope that somebody here subscribes to."""
+        return self._topics.get(str(scope))
+
+    def topics(self) -> list[Topic]:
+        """All topics with subscribers here."""
+        return list(self._topics.values())
+
+    def statistics(self) -> LiveStatistics:
+        """How many clients there are and how they fare."""
+        return LiveStatistics(
+            connections=len(self.connections),
+            blocked=len(self._blocked),
+            catching_up=self._catch_up.waiting(),
+            topics=len(self._topics),
+        )
+
+    async def _open(self, scope: Scope) -> Topic:
+        """The topic of `scope`; a new one begins where the log says, and misses nothing that comes meanwhile."""
+        name = str(scope)
+        while name not in self._topics:
+            if name in self._opened:
+                await asyncio.wait([self._opened[name]])
+                continue
+            self._opened[name] = self._loop.create_future()
+            self._opening[name] = []
+            try:
+                place = await self._source.place(scope)
+                topic = self._topics[name] = self._make_topic(scope, place)
+                topic.announce(self._opening[name])
+            finally:
+                self._opened.pop(name).set_result(None)
+                del self._opening[name]
+        return self._topics[name]
+
+    def _make_topic(self, scope: Scope, place: Place) -> Topic:
+        tail = Tail(scope, place.head, place.position, self._source.log_epoch())
+        traffic = Traffic(self._loop.time(), self.traffic)
+        return Topic(
+            tail, over=place.over, traffic=traffic, make_cohort=self._make_cohort, on_empty=self._forget
+        )
+
+    def _make_cohort(self, topic: Topic, wish: Wish) -> Cohort:
+        return Cohort(
+            wish,
+            topic.tail,
+            window_s=self._limits.batch_window_s,
+            traffic=topic.traffic,
+            loop=self._loop,
+            now_us=self._now_us,
+        )
+
+    def _forget(self, topic: Topic) -> None:
+        del self._topics[str(topic.tail.scope)]
+
+    def _pressure_changed(self, connection: Connection) -> None:
+        if connection.is_blocked:
+            self._blocked[connection] = (self._loop.time(), connection.sink.buffered_bytes())
+        else:
+            self._blocked.pop(connection, None)
+        if connection.is_closed:
+            self.connections.discard(connection)
+
+    async def _watch_pressure(self) -> None:
+        """Close clients that have taken nothing for too long."""
+        while True:
+            await asyncio.sleep(PRESSURE_CHECK_S)
+            now = self._loop.time()
+            for connection, (since, waiting) in list(self._blocked.items()):
+                waits = connection.sink.buffered_bytes()
+                if waits < waiting:
+                    self._blocked[connection] = (now, waits)
+                elif now - since >= self._limits.stalled_after_s:
+                    connection.sink.close(TRY_AGAIN_LATER, f"took nothing for {now - since:.0f} s")
+
+
+def read_cursor(scope: Scope, text: str) -> Cursor:
+    """Read a cursor that must be one of `scope`.
+
+    Raises:
+        InvalidCursor: it is none, or belongs to something else.
+    """
+    cursor = parse_cursor(text)
+    if not epoch_belongs(cursor.epoch, scope.stream or "*"):
+        raise InvalidCursor(f"after: this cursor belongs to something else than {scope}.", field="after")
+    return cursor

@@ -1,0 +1,61 @@
+"""One subscription of one connection: its state machine, and where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from runcast.core.event import Cursor
+from runcast.core.subscription import State, Subscription
+
+if TYPE_CHECKING:
+    from runcast.live.cohort import Cohort
+    from runcast.live.connection import Connection
+    from runcast.live.topic import Topic
+
+
+class Subscriber:
+    """Ties a reader's machine to its connection, its topic and its cohort.
+
+    `want_read` is called when it has something to read from the log; `queued` is the catch-up's own mark.
+    """
+
+    __slots__ = ("_want_read", "cohort", "connection", "gone", "machine", "queued", "topic")
+
+    def __init__(
+        self,
+        connection: Connection,
+        topic: Topic,
+        cohort: Cohort,
+        cursor: Cursor | None,
+        want_read: Callable[[Subscriber], None],
+    ) -> None:
+        self.machine = Subscription(cursor)
+        self.connection = connection
+        self.topic = topic
+        self.cohort = cohort
+        self.queued = False
+        self.gone = False
+        self._want_read = want_read
+
+    @property
+    def wants_to_read(self) -> bool:
+        """Whether a read would get it further now."""
+        return not self.gone and not self.connection.is_blocked and self.machine.state is State.CATCHING_UP
+
+    def fall_behind(self) -> None:
+        """Leave the live group, if it is there, and read on from the log as soon as the client takes more."""
+        self.cohort.leave(self)
+        self.read_on()
+
+    def read_on(self) -> None:
+        """Read as soon as possible, if there is reason to."""
+        if self.wants_to_read:
+            self._want_read(self)
+
+    def detach(self) -> None:
+        """Leave for good. Idempotent."""
+        if not self.gone:
+            self.gone = True
+            self.cohort.leave(self)
+            self.topic.detach(self)

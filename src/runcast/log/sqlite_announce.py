@@ -1,0 +1,88 @@
+"""Telling watchers of every commit, whoever made it, in the order of positions.
+
+All of it happens in the writer's thread. Our own commits are told from memory. Those of other processes are
+read: when SQLite says that the file was changed from elsewhere, and before a commit of ours that has followed one
+which we have not seen.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+
+from runcast.core.event import Event
+from runcast.log.base import PAGE_MAX_EVENTS, Record
+from runcast.log.pages import NEWEST
+from runcast.log.sqlite_files import LogFile
+from runcast.log.sqlite_rows import LAST_POSITION, fetch_page, page_sql
+from runcast.log.watchers import Callback, Watchers
+
+_logger = logging.getLogger("runcast.log")
+
+_RECORDS = page_sql(
+    f"""SELECT position, length(data) AS size FROM events
+    WHERE position > :after AND position <= :until ORDER BY position LIMIT {PAGE_MAX_EVENTS}"""
+)
+
+
+class Announcer:
+    """Knows up to which position the watchers of this log were told."""
+
+    def __init__(self, file: LogFile) -> None:
+        self.watchers = Watchers()
+        self.foreign_events = 0
+        self._file = file
+        self._told = 0
+        self._seen: tuple[sqlite3.Connection, int] | None = None
+
+    def watch(self, connection: sqlite3.Connection, callback: Callback) -> Callable[[], None]:
+        """Tell `callback` of what is committed from now on. While nobody watches, nothing is read."""
+        if not self.watchers:
+            self._seen = _version(connection)
+            self._told = connection.execute(LAST_POSITION).fetchone()[0]
+        return self.watchers.add(callback)
+
+    def listen(self) -> None:
+        """Tell of what other processes have committed, if they have."""
+        if not self.watchers:
+            return
+        try:
+            with self._file.writer() as connection:
+                version = _version(connection)
+            if version != self._seen:
+                self._catch_up(NEWEST)
+                self._seen = version  # as of before we read: what came meanwhile is found next time
+        except sqlite3.Error as error:
+            _logger.warning("The log could not be read for its watchers: %s.", error)
+
+    def committed(self, before: int, position: int, records: list[Record]) -> None:
+        """Tell of a commit of ours, and first of all that came up to the position `before` it."""
+        if not self.watchers:
+            return
+        try:
+            if before != self._told:
+                self._catch_up(before)
+        except sqlite3.Error as error:
+            _logger.warning("The log could not be read for its watchers: %s.", error)
+            self._seen = None  # the next `listen` reads what is missing, and these records after it
+        else:
+            self.watchers.tell(records)
+            self._told = position
+
+    def _catch_up(self, until: int) -> None:
+        more = True
+        while more:
+            with self._file.writer() as connection:
+                page = {"after": self._told, "until": until}
+                records, cut = fetch_page(connection, _RECORDS, page)
+            more = cut or len(records) == PAGE_MAX_EVENTS
+            if records:
+                self.foreign_events += sum(isinstance(record, Event) for record in records)
+                self.watchers.tell(records)
+                self._told = records[-1].position
+
+
+def _version(connection: sqlite3.Connection) -> tuple[sqlite3.Connection, int]:
+    """Changes when somebody else has written; the numbers of two connections have nothing in common."""
+    return connection, connection.execute("PRAGMA data_version").fetchone()[0]

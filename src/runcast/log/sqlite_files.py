@@ -1,0 +1,253 @@
+"""Who has the log's file open: one connection that writes, one for checkpoints, a few that read."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from runcast.errors import LogClosed, LogError, LogReadOnly
+from runcast.log import sqlite_format
+from runcast.log.mounts import refuse_network
+from runcast.log.sqlite_errors import is_busy, translated
+
+MIB = 1024 * 1024
+
+_PRAGMAS = ["synchronous = FULL", "wal_autocheckpoint = 0"]  # checkpoints are the checkpointer's business
+if sys.platform == "darwin":  # where fsync alone leaves the data in the disk's own cache
+    _PRAGMAS += ["fullfsync = ON", "checkpoint_fullfsync = ON"]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of an SQLite log; `SqliteLog` says what they mean."""
+
+    queue_bytes: int = 64 * MIB
+    commit_events: int = 1_000
+    commit_bytes: int = 4 * MIB
+    poll_ms: float = 8
+    busy_deadline_s: float = 5
+    checkpoint_bytes: int = 4 * MIB
+    wal_cap_bytes: int = 64 * MIB
+    readers: int = 4
+
+
+class LogFile:
+    """The connections to one file, opened when they are first needed.
+
+    They are lent out for one transaction at a time, so that all can be closed at a moment when none is in use.
+    That must happen before a fork: SQLite keeps its locks by process, and a child that inherits an open file
+    believes that it holds locks which it does not; its commits would be lost when the parent closes.
+
+    Raises:
+        LogError: or one of its children, if the file cannot be a log.
+    """
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path = path
+        self.wal = path.with_name(f"{path.name}-wal")
+        self.read_only = False
+        self._immutable = False
+        self._limits = limits
+        self._closed = False
+        self.begin_anew()
+        with translated(path):
+            self.epoch = self._open()
+
+    def begin_anew(self) -> None:
+        """Take no connection for open and no lock for held, as in the child after a fork."""
+        self._turn = threading.Condition()
+        self._users = 0
+        self._shut = False
+        self._writer: sqlite3.Connection | None = None
+        self._checkpointer: sqlite3.Connection | None = None
+        self._readers: list[sqlite3.Connection] = []
+        self._reading = threading.BoundedSemaphore(self._limits.readers)
+
+    # --- lending connections -----------------------------------------------------------------
+
+    @contextmanager
+    def writer(self) -> Generator[sqlite3.Connection]:
+        """The connection of the writer's thread. It never waits for locks by itself."""
+        with self._using():
+            self._writer = self._writer or self._connect(timeout_s=0)
+            yield self._writer
+
+    @contextmanager
+    def checkpointer(self) -> Generator[sqlite3.Connection]:
+        """The connection of the checkpointer's thread."""
+        with self._using():
+            self._checkpointer = self._checkpointer or self._connect(timeout_s=0)
+            yield self._checkpointer
+
+    @contextmanager
+    def reader(self) -> Generator[sqlite3.Connection]:
+        """A connection for one read transaction, which it is in: all that is read is of one moment.
+
+        Waits while as many as are allowed are in use.
+
+        Raises:
+            LogError: whatever SQLite complains of meanwhile.
+        """
+        with self._using(), self._reading, translated(self.path):
+            connection = self._readers.pop() if self._readers else self._connect_reader()
+            try:
+                connection.execute("BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
+            self._readers.append(connection)
+
+    @contextmanager
+    def _using(self) -> Generator[None]:
+        with self._turn:
+            while self._shut:
+                self._turn.wait()
+            if self._closed:
+                raise LogClosed
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._users -= 1
+                self._turn.notify_all()
+
+    # --- all at once -------------------------------------------------------------------------
+
+    def shut(self, timeout_s: float) -> bool:
+        """Close every connection, and lend none until `reopen`; False if one stayed in use for too long."""
+        with self._turn:
+            self._shut = True
+            idle = self._turn.wait_for(lambda: self._users == 0, timeout_s)
+            if idle:
+                self._close_all()
+            return idle
+
+    def reopen(self) -> None:
+        """Lend connections again."""
+        with self._turn:
+            self._shut = False
+            self._turn.notify_all()
+
+    def close(self) -> None:
+        """Close every connection for good, as soon as none is in use. Idempotent."""
+        with self._turn:
+            self._closed = True
+            self._turn.wait_for(lambda: self._users == 0)
+            self._close_all()
+
+    def _close_all(self) -> None:
+        for connection in (self._writer, self._checkpointer, *self._readers):
+            if connection is not None:
+                connection.close()
+        self._writer = self._checkpointer = None
+        self._readers = []
+
+    # --- opening -----------------------------------------------------------------------------
+
+    def _open(self) -> str:
+        """Make sure that the file is a log, and return its epoch."""
+        refuse_network(self.path)
+        _make_folder(self.path)
+        self.read_only = not _writable(self.path)
+        if self.read_only:
+            return self._open_read_only()
+        connection = self._connect(timeout_s=self._limits.busy_deadline_s)
+        try:
+            patiently(lambda: sqlite_format.prepare(connection, self.path), self._limits.busy_deadline_s)
+            return sqlite_format.read_epoch(connection, self.path)
+        finally:
+            connection.close()
+
+    def _open_read_only(self) -> str:
+        try:
+            return self._read_epoch()
+        except sqlite3.OperationalError as error:
+            if self.wal.exists() and self.wal.stat().st_size:
+                raise LogReadOnly(
+                    f"{self.path} may only be read, and needs to be repaired after a crash before ({error})."
+                ) from error
+        # Nothing is in a write-ahead log, and none can be made here: the file is all there is.
+        self._immutable = True
+        return self._read_epoch()
+
+    def _read_epoch(self) -> str:
+        connection = self._connect_reader()
+        try:
+            sqlite_format.check(connection, self.path)
+            return sqlite_format.read_epoch(connection, self.path)
+        finally:
+            connection.close()
+
+    def _connect(self, timeout_s: float) -> sqlite3.Connection:
+        mode = ("ro&immutable=1" if self._immutable else "ro") if self.read_only else "rwc"
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            for pragma in (*_PRAGMAS, f"journal_size_limit = {self._limits.checkpoint_bytes}"):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        connection = self._connect(timeout_s=self._limits.busy_deadline_s)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+
+def patiently(act: Callable[[], None], deadline_s: float) -> None:
+    """Call `act` until nobody else has the lock it wants; SQLite's own waiting is none for some of them."""
+    deadline = time.monotonic() + deadline_s
+    while True:
+        try:
+            return act()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+        pause()
+
+
+def pause() -> None:
+    """Wait about 0.3 ms for a lock, never in step with others who wait for it."""
+    time.sleep(random.uniform(0.000_1, 0.000_5))  # noqa: S311 - chance, not secrecy
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LogReadOnly(f"The folder {path.parent} cannot be made ({error.strerror}).") from error
+    if path.is_dir():
+        raise LogError(f"{path} is a folder; a log is a file.")
+
+
+def _writable(path: Path) -> bool:
+    """Whether the file may be written, and files beside it.
+
+    Raises:
+        LogReadOnly: it may not, and there is nothing to read either.
+    """
+    writable = os.access(path.parent, os.W_OK | os.X_OK)
+    if path.exists():
+        return writable and os.access(path, os.W_OK)
+    if not writable:
+        raise LogReadOnly(f"{path} cannot be made: the folder {path.parent} may not be written.")
+    return True

@@ -1,0 +1,67 @@
+"""Leases and fold snapshots: what lies beside the streams, in tables of its own.
+
+Each function is one job in a transaction of the writer's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from runcast.log.base import Lease, Snapshot
+from runcast.log.ledger import lease_holds
+
+
+def acquire(connection: sqlite3.Connection, name: str, owner: str, ttl: int, now: int) -> Lease | None:
+    """Give the lease `name` to `owner` for `ttl` microseconds, unless another's holds."""
+    held = connection.execute(
+        "SELECT token, owner, expires, ttl FROM leases WHERE name = ?", (name,)
+    ).fetchone()
+    if held and held[1] == owner:
+        connection.execute(
+            "UPDATE leases SET expires = ?, ttl = ? WHERE token = ?", (now + ttl, ttl, held[0])
+        )
+        return Lease(name, owner, held[0], now + ttl)
+    if held and lease_holds(held[2], held[3], now):
+        return None
+    connection.execute("DELETE FROM leases WHERE name = ?", (name,))
+    token = connection.execute(
+        "INSERT INTO leases (name, owner, expires, ttl) VALUES (?, ?, ?, ?)", (name, owner, now + ttl, ttl)
+    ).lastrowid
+    assert token is not None
+    return Lease(name, owner, token, now + ttl)
+
+
+def release(connection: sqlite3.Connection, lease: Lease) -> None:
+    """Take `lease` back, if it is still its owner's."""
+    connection.execute("DELETE FROM leases WHERE token = ?", (lease.token,))
+
+
+def load_snapshot(connection: sqlite3.Connection, stream: str, fold: str, version: int) -> Snapshot | None:
+    """The snapshot of `fold`, if it is of this version and its run is kept."""
+    row = connection.execute(_LOAD, (stream, fold, version)).fetchone()
+    return Snapshot(*row) if row else None
+
+
+def save_snapshot(
+    connection: sqlite3.Connection, stream: str, fold: str, version: int, snapshot: Snapshot
+) -> None:
+    """Keep `snapshot`, unless its run is gone or a later one of the same fold and version is there."""
+    values = (fold, version, snapshot.seq, snapshot.tag, snapshot.state, stream, snapshot.epoch)
+    connection.execute(_SAVE, values)
+
+
+_LOAD = """
+SELECT r.epoch, n.seq, n.tag, n.state FROM streams s
+JOIN snapshots n ON n.stream = s.stream AND n.fold = ?2 AND n.version = ?3
+JOIN runs r ON r.run = n.run AND r.dropped = 0
+WHERE s.name = ?1 AND s.run IS NOT NULL"""
+
+_SAVE = """
+INSERT INTO snapshots (stream, fold, version, run, seq, tag, state)
+SELECT s.stream, ?1, ?2, r.run, ?3, ?4, ?5 FROM streams s
+JOIN runs r ON r.stream = s.stream AND r.epoch = ?7 AND r.dropped = 0
+WHERE s.name = ?6 AND s.run IS NOT NULL
+ON CONFLICT (stream, fold) DO UPDATE
+SET version = excluded.version, run = excluded.run, seq = excluded.seq, tag = excluded.tag,
+  state = excluded.state
+WHERE version <> excluded.version OR run < excluded.run OR (run = excluded.run AND seq <= excluded.seq)"""

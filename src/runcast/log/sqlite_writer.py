@@ -1,0 +1,217 @@
+"""The writer's thread: all that changes the log, and all that is told of it, goes through here.
+
+What waits is taken together into one transaction (group commit). After its COMMIT, and only then, the watchers
+are told and the callers get their answers, in this order.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, cast
+
+from runcast.errors import LogError, LogReadOnly
+from runcast.log.base import LogStatistics
+from runcast.log.sqlite_announce import Announcer
+from runcast.log.sqlite_append import Appender, Outcome
+from runcast.log.sqlite_errors import is_busy, log_error
+from runcast.log.sqlite_files import Limits, LogFile, pause
+from runcast.log.sqlite_queue import Job, JobQueue, StreamJob, TableJob
+
+_logger = logging.getLogger("runcast.log")
+
+COMPETING_S = 0.1
+"""After a commit of another process we leave it a chance between ours for so long."""
+COMMIT_OVERHEAD_BYTES = 20_000
+"""About what a commit adds to the WAL beside its events: some pages of the trees."""
+
+
+class Writer:
+    """One thread that writes to `file`; it begins with the first job.
+
+    Args:
+        file: the log's file.
+        limits: the bounds of the queue and of a transaction.
+        clock: the time in microseconds.
+        on_growth: told after each commit by about how many bytes the WAL has grown.
+    """
+
+    def __init__(
+        self, file: LogFile, limits: Limits, clock: Callable[[], int], on_growth: Callable[[int], None]
+    ) -> None:
+        self.announcer = Announcer(file)
+        self._file = file
+        self._limits = limits
+        self._on_growth = on_growth
+        self._appender = Appender(clock)
+        self._queue = JobQueue(limits)
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._competing_until = 0.0
+        self._appended = self._duplicates = self._commits = 0
+
+    # --- for any thread ----------------------------------------------------------------------
+
+    def submit(self, job: Job, *, first: bool = False) -> Future[Any]:
+        """Queue `job`, behind all others or in front; its future has the answer once that is committed.
+
+        Raises:
+            Busy: too many bytes wait.
+            LogClosed: after `close`.
+            LogReadOnly: the file may not be written.
+        """
+        if self._file.read_only and not (isinstance(job, TableJob) and not job.transaction):
+            raise LogReadOnly(f"{self._file.path} may only be read by this process.")
+        self._queue.put(job, first=first)
+        if self._thread is None:
+            self._start()
+        return job.future
+
+    def close(self) -> None:
+        """Finish what is queued, then end the thread. Idempotent."""
+        self._queue.close()
+        if self._thread is not None:
+            self._thread.join()
+
+    def statistics(self) -> LogStatistics:
+        """The counters since the log was opened."""
+        return LogStatistics(
+            appended_events=self._appended,
+            duplicate_events=self._duplicates,
+            commits=self._commits,
+            queued_events=self._queue.events,
+            queued_bytes=self._queue.bytes,
+            foreign_events=self.announcer.foreign_events,
+        )
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="runcast-log-writer", daemon=True)
+                self._thread.start()
+
+    # --- in the thread -----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (group := self._queue.take(self._poll_s)) is not None:
+            try:
+                if not group:
+                    self.announcer.listen()
+                elif isinstance(group[0], TableJob):
+                    self._do_alone(group[0])
+                else:
+                    self._do_together(cast("list[StreamJob]", group))
+            except Exception:
+                _logger.exception("The log's writer met a fault of its own, and goes on.")
+            self._queue.done(group)
+            if self._queue and time.monotonic() < self._competing_until:
+                pause()
+
+    @property
+    def _poll_s(self) -> float | None:
+        return self._limits.poll_ms / 1000 if self.announcer.watchers else None
+
+    def _do_alone(self, job: TableJob) -> None:
+        try:
+            if job.transaction:
+                with self._transaction() as connection:
+                    answer = job.act(connection)
+                self._appender.forget()
+            else:
+                with self._file.writer() as connection:
+                    answer = job.act(connection)
+        except Exception as error:  # noqa: BLE001 - the thread's root; the caller gets it
+            job.future.set_exception(self._explained(error))
+        else:
+            job.future.set_result(answer)
+
+    def _do_together(self, jobs: list[StreamJob]) -> None:
+        try:
+            with self._transaction() as connection:
+                outcome = self._appender.apply(connection, jobs)
+        except Exception as error:  # noqa: BLE001 - the thread's root; the callers get it
+            explained = self._explained(error)
+            if len(jobs) > 1 and not isinstance(
+                explained, LogError
+            ):  # one of them is to blame, and fails alone
+                for job in jobs:
+                    self._do_together([job])
+            else:
+                _answer(jobs, [explained] * len(jobs))
+        else:
+            try:
+                self._committed(jobs, outcome)
+            finally:
+                _answer(jobs, outcome.results)
+
+    def _committed(self, jobs: list[StreamJob], outcome: Outcome) -> None:
+        ledger = outcome.ledger
+        if outcome.foreign:
+            self._competing_until = time.monotonic() + COMPETING_S
+        if ledger.entries:
+            self._commits += 1
+            self._appended += ledger.stored
+            self._on_growth(COMMIT_OVERHEAD_BYTES + sum(job.size_bytes for job in jobs))
+            self.announcer.committed(outcome.before, ledger.position, ledger.records)
+        self._duplicates += ledger.repeated
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        """A transaction with the write lock, committed in the end.
+
+        While another process has the lock, its commits are told of, and it is asked for again and again: in
+        SQLite's own way of waiting a process can starve beside a busy one.
+        """
+        deadline = time.monotonic() + self._limits.busy_deadline_s
+        next_poll = time.monotonic() + self._limits.poll_ms / 1000
+        while True:
+            with self._file.writer() as connection:
+                if _begin(connection, last_try=time.monotonic() >= deadline):
+                    with self._committing(connection):
+                        yield connection
+                    return
+            pause()
+            if time.monotonic() >= next_poll:
+                self.announcer.listen()
+                next_poll = time.monotonic() + self._limits.poll_ms / 1000
+
+    @contextmanager
+    def _committing(self, connection: sqlite3.Connection) -> Generator[None]:
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            self._appender.forget()
+            if connection.in_transaction:  # after some errors SQLite has rolled back already
+                connection.execute("ROLLBACK")
+            raise
+
+    def _explained(self, error: Exception) -> Exception:
+        if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
+            error, sqlite3.ProgrammingError | sqlite3.DataError
+        ):
+            return log_error(error, self._file.path)
+        return error
+
+
+def _begin(connection: sqlite3.Connection, *, last_try: bool) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if last_try or not is_busy(error):
+            raise
+        return False
+    return True
+
+
+def _answer(jobs: Iterable[StreamJob], results: Iterable[Any]) -> None:
+    for job, result in zip(jobs, results, strict=True):
+        if isinstance(result, BaseException):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)

@@ -1,0 +1,1 @@
+"""How bytes reach clients: WebSocket frames, SSE, and the native HTTP API."""

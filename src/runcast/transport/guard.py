@@ -1,0 +1,111 @@
+"""Who may ask at all: the rules of an open server on loopback, before any route is looked at.
+
+An open server believes whoever reaches it. So it must be sure that only this machine does: the Host header is a
+loopback name (else a web page could reach it through a name of its own that it lets point here), nothing was
+forwarded (a proxy in front means that the world is), and a browser's page is one of ours or an allowed one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from runcast.errors import Forbidden, InvalidInput, RuncastError
+from runcast.transport.problem import problem
+
+POLICY_VIOLATION = 1008
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+JSON_TYPES = ("application/json", "application/x-ndjson")
+
+
+class UnsupportedType(InvalidInput):
+    """A write says what it sends: a page of another origin cannot, without being asked about first (CORS)."""
+
+    code = "unsupported_type"
+    message = "Content-Type: application/json or application/x-ndjson is expected."
+
+
+class LoopbackGuard:
+    """ASGI middleware that lets in only what an open server may answer."""
+
+    def __init__(self, app: ASGIApp, allowed_origins: Iterable[str] = ()) -> None:
+        self._app = app
+        self._allowed = frozenset(allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it in words."""
+        if scope["type"] in {"http", "websocket"}:
+            try:
+                self._check(scope)
+            except RuncastError as error:
+                await _refuse(error, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not is_loopback(host_name(host)):
+            raise Forbidden("Host: this server is open to this machine only; use http://localhost.")
+        if any(name in headers for name in FORWARDED):
+            raise Forbidden(
+                "This server is open and must not stand behind a proxy: forwarding headers are refused."
+            )
+        origin = headers.get("origin")
+        writes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
+        if writes and origin is not None and not self._knows(origin, host):
+            raise Forbidden(
+                "Origin: pages from there may not connect; RUNCAST_ALLOWED_ORIGINS lists those that may."
+            )
+        sends = scope["type"] == "http" and scope["method"] not in SAFE_METHODS and _has_body(headers)
+        if sends and not headers.get("content-type", "").startswith(JSON_TYPES):
+            raise UnsupportedType
+
+    def _knows(self, origin: str, host: str) -> bool:
+        return origin in self._allowed or urlsplit(origin).netloc == host
+
+
+def host_name(host: str) -> str:
+    """A Host header without its port."""
+    if host.startswith("["):
+        return host.partition("]")[0].removeprefix("[")
+    return host.partition(":")[0]
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host name always means this machine (RFC 6761 §6.3; 127.0.0.0/8; ::1)."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _has_body(headers: Headers) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+async def _refuse(error: RuncastError, scope: Scope, receive: Receive, send: Send) -> None:
+    """A WebSocket is accepted first: a browser is not told why a handshake failed."""
+    if scope["type"] == "http":
+        await problem(error)(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    frame: dict[str, Any] = {
+        "type": "error",
+        "count": 0,
+        "events": [],
+        "code": error.code,
+        "message": str(error),
+    }
+    await send({"type": "websocket.send", "text": msgspec.json.encode(frame).decode()})
+    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.code})

@@ -1,0 +1,67 @@
+"""Errors over HTTP: `application/problem+json` (RFC 9457) with our stable `code`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runcast.errors import (
+    Busy,
+    Forbidden,
+    InvalidInput,
+    LogClosed,
+    LogError,
+    LogFull,
+    RuncastError,
+    StreamNotFound,
+    TooLarge,
+    TooMany,
+)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+
+_STATUS: tuple[tuple[type[RuncastError], HTTPStatus], ...] = (
+    # the first that fits counts
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (InvalidInput, HTTPStatus.BAD_REQUEST),
+    (StreamNotFound, HTTPStatus.NOT_FOUND),
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
+    (Busy, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LogClosed, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LogFull, HTTPStatus.INSUFFICIENT_STORAGE),
+    (LogError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+
+
+def status_of(error: RuncastError) -> HTTPStatus:
+    """The HTTP status that says what `error` says."""
+    return next(
+        (status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+
+
+def problem(error: RuncastError, status: HTTPStatus | None = None) -> Response:
+    """The response for an error of ours."""
+    status = status or status_of(error)
+    body: dict[str, Any] = {
+        "title": status.phrase,
+        "status": status.value,
+        "detail": str(error),
+        "code": error.code,
+    }
+    if isinstance(error, InvalidInput) and error.field:
+        body["field"] = error.field
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else None
+    return Response(msgspec.json.encode(body), status.value, headers, MEDIA_TYPE)
+
+
+async def handle(request: Request, error: Exception) -> Response:
+    """The exception handler for an app: every `RuncastError` becomes a problem."""
+    del request
+    return problem(error if isinstance(error, RuncastError) else RuncastError())

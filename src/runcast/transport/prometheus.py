@@ -1,0 +1,75 @@
+"""Numbers for Prometheus, read when they are asked for: nothing is counted on the hot path for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from runcast.live.bus import Bus
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class BusCollector(Collector):
+    """All metrics of one bus."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def collect(self) -> Iterable[Metric]:
+        """The current values."""
+        yield from self._log()
+        yield from self._live()
+
+    def _log(self) -> Iterable[Metric]:
+        log = self._bus.log.statistics()
+        yield _counter("runcast_log_events_appended", "Events stored by this process.", log.appended_events)
+        yield _counter(
+            "runcast_log_events_duplicate", "Events that were there already.", log.duplicate_events
+        )
+        yield _counter(
+            "runcast_log_events_foreign", "Events seen that other processes stored.", log.foreign_events
+        )
+        yield _counter("runcast_log_commits", "Transactions of this process.", log.commits)
+        yield _gauge("runcast_log_queue_events", "Events that wait for the log.", log.queued_events)
+        yield _gauge("runcast_log_queue_bytes", "Bytes that wait for the log.", log.queued_bytes)
+
+    def _live(self) -> Iterable[Metric]:
+        bus, traffic, live = self._bus, self._bus.traffic(), self._bus.live_statistics()
+        yield _counter(
+            "runcast_events_delivered", "Events written to clients, for each client.", traffic.events
+        )
+        yield _counter("runcast_bytes_delivered", "Bytes written to clients.", traffic.bytes)
+        yield _gauge("runcast_connections", "Clients of this process.", live.connections)
+        yield _gauge(
+            "runcast_connections_blocked", "Clients that take less than they are sent.", live.blocked
+        )
+        yield _gauge(
+            "runcast_readers_catching_up", "Readers that wait for their next page.", live.catching_up
+        )
+        yield _gauge("runcast_topics", "Streams and firehoses with clients here.", live.topics)
+        yield _counter("runcast_processor_drops", "Events that a processor dropped.", bus.processors.dropped)
+        failures = CounterMetricFamily(
+            "runcast_processor_failures", "Events that a processor failed on.", labels=["processor"]
+        )
+        for name, count in bus.processors.failures.items():
+            failures.add_metric([name], count)
+        yield failures
+
+
+def metrics_text(bus: Bus) -> bytes:
+    """The exposition in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(BusCollector(bus))
+    return generate_latest(registry)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)

@@ -1,0 +1,226 @@
+"""The native streams over HTTP: publish, read, list, end, clear, and SSE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runcast.core.event import Cursor, format_time, split_stream
+from runcast.core.filters import EVERYTHING, EventSubscriptionFilter, parse_filter
+from runcast.core.page import PAGE_MAX_EVENTS, Page
+from runcast.core.scope import Scope
+from runcast.errors import InvalidInput, StreamNotFound
+from runcast.live.bus import Bus
+from runcast.live.codec import Codec
+from runcast.live.hub import NOW, START, read_cursor
+from runcast.log.base import Appended, StreamInfo
+from runcast.transport.body import decode_mappings, native_publish, read_body
+from runcast.transport.native import NativeCodec, default_after, native_event
+from runcast.transport.params import Query, choice_param, integer_param, text_param
+from runcast.transport.sse import EventStream
+
+MAX_STREAMS = 1_000
+
+FeedCodecs = Mapping[str, Callable[[int], Codec]]
+"""By kind: the feed's own codec for a batch size, for `?codec=feed`."""
+
+
+def create_streams_router(bus: Bus, feed_codecs: FeedCodecs | None = None) -> APIRouter:
+    """The routes under `/api/v1/streams`, over `bus`."""
+    router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
+    streams = _Streams(bus, feed_codecs or {})
+    router.get("", summary="The streams there are, by name")(streams.index)
+    router.get("/{stream}", summary="Where a stream begins and ends")(streams.info)
+    router.delete("/{stream}", summary="Forget all events of a stream")(streams.clear)
+    router.post("/{stream}/events", summary="Publish events; answered when they are on disk")(streams.publish)
+    router.get("/{stream}/events", summary="A page of a stream's events")(streams.events)
+    router.post("/{stream}/end", summary="Seal the current run of a stream")(streams.end)
+    router.get("/{stream}/sse", summary="Watch a stream as server-sent events")(streams.sse)
+    return router
+
+
+class _Streams:
+    """The handlers. Each raises `RuncastError`, which the app answers as a problem."""
+
+    def __init__(self, bus: Bus, feed_codecs: FeedCodecs) -> None:
+        self._bus = bus
+        self._feed_codecs = feed_codecs
+
+    async def index(self, request: Request) -> Response:
+        query = query_of(request)
+        kind, after = text_param(query, "kind", ""), text_param(query, "after", "")
+        limit = integer_param(query, "limit", 100, 1, MAX_STREAMS)
+        found = await self._bus.streams(kind, after, limit)
+        rest = found[-1].stream if len(found) == limit else None
+        return json_response({"streams": [self._describe(info) for info in found], "next": rest})
+
+    async def info(self, request: Request) -> Response:
+        info = await self._bus.info(request.path_params["stream"])
+        if not info.epoch:
+            raise StreamNotFound
+        return json_response(self._describe(info))
+
+    async def clear(self, request: Request) -> Response:
+        stream = checked_stream(request)
+        return json_response(self._describe(await self._bus.clear(stream)))
+
+    async def end(self, request: Request) -> Response:
+        stream = checked_stream(request)
+        return json_response(self._describe(await self._bus.end(stream)))
+
+    async def publish(self, request: Request) -> Response:
+        stream = checked_stream(request)
+        body = await read_body(request, self._bus.settings.request_max_bytes)
+        values = decode_mappings(body, request.headers.get("content-type", ""))
+        events = [native_publish(stream, value, index) for index, value in enumerate(values)]
+        appended = await self._bus.publish_all(events)
+        return json_response(receipt(stream, appended))
+
+    async def events(self, request: Request) -> Response:
+        return await events_page(self._bus, checked_stream(request), query_of(request), native_event)
+
+    async def sse(self, request: Request) -> Response:
+        query, stream = query_of(request), checked_stream(request)
+        scope = Scope.of_stream(stream)
+        kind, _ = split_stream(stream)
+        watch_from = self._bus.kind(stream).watch_from
+        resumed = request.headers.get("last-event-id")
+        after = resumed or text_param(query, "after", default_after(scope, watch_from))
+        self._bus.hub.check_room(scope)
+        if await self._is_finished(stream, after):
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return EventStream(self._bus, scope, after, self._codec(query, kind), filter_param(query))
+
+    async def _is_finished(self, stream: str, after: str) -> bool:
+        """Whether the stream has ended and nothing is left: SSE's word for "do not come back" is 204."""
+        info = await self._bus.info(stream)
+        return info.ended and after == str(info.cursor)
+
+    def _codec(self, query: Query, kind: str) -> Codec:
+        if choice_param(query, "codec", ("native", "feed")) == "native":
+            return NativeCodec()
+        if kind not in self._feed_codecs:
+            raise InvalidInput(f"codec: streams of kind {kind} have no feed; use native.", field="codec")
+        return self._feed_codecs[kind](self._bus.settings.batch_size)
+
+    def _describe(self, info: StreamInfo) -> dict[str, Any]:
+        topic = self._bus.hub.topic(Scope.of_stream(info.stream))
+        return {
+            "stream": info.stream,
+            "epoch": info.epoch,
+            "head": info.head,
+            "oldest": info.oldest,
+            "ended": info.ended,
+            "cursor": str(info.cursor),
+            "created": format_time(info.created),
+            "updated": format_time(info.updated),
+            "live_subscribers": len(topic.subscribers) if topic else 0,
+        }
+
+
+async def events_page(
+    bus: Bus,
+    stream: str,
+    query: Query,
+    encode: Callable[[Any, str], bytes],
+    fields: Mapping[str, Any] | None = None,
+) -> Response:
+    """A page of history: `events`, `cursor` to go on from, `head`, and `complete`; filtered after reading.
+
+    `reset` and `gap` are null unless the cursor did not fit, or something was not kept.
+    """
+    scope = Scope.of_stream(stream)
+    after = text_param(query, "after", START)
+    cursor = await _cursor(bus, scope, after)
+    limit = integer_param(query, "limit", PAGE_MAX_EVENTS, 1, PAGE_MAX_EVENTS)
+    passes = filter_param(query).compile()
+    page = await bus.read(stream, cursor, limit=limit)
+    if not page.epoch:
+        raise StreamNotFound
+    epoch = bus.log_epoch()
+    chosen = [event for event in page.events if passes is None or passes(event)]
+    events = b",".join([encode(event, str(scope.cursor(event, epoch))) for event in chosen])
+    rest = msgspec.json.encode({**(fields or {}), "count": len(chosen), **_page_fields(page)})
+    return Response(b'{"events":[' + events + b"]," + rest[1:], media_type="application/json")
+
+
+async def _cursor(bus: Bus, scope: Scope, after: str) -> Cursor | None:
+    if after == START:
+        return None
+    if after == NOW:
+        return (await bus.place(scope)).head
+    return read_cursor(scope, after)
+
+
+def _page_fields(page: Page) -> dict[str, Any]:
+    gap = page.gap and {"first_seq": page.gap.first, "last_seq": page.gap.last}
+    return {
+        "cursor": str(page.cursor),
+        "head": page.head,
+        "complete": page.complete,
+        "ended": page.over,
+        "reset": page.reset,
+        "gap": gap,
+    }
+
+
+def receipt(stream: str, appended: list[Appended]) -> dict[str, Any]:
+    """The answer to a publish: what was stored, and the cursor after it."""
+    if not appended:  # every event was dropped by a processor
+        return {
+            "stream": stream,
+            "epoch": "",
+            "first_seq": 0,
+            "last_seq": 0,
+            "count": 0,
+            "duplicates": 0,
+            "cursor": "",
+        }
+    last = max(appended, key=lambda one: one.position)
+    return {
+        "stream": stream,
+        "epoch": last.epoch,
+        "first_seq": min(one.seq for one in appended),
+        "last_seq": last.seq,
+        "count": len(appended),
+        "duplicates": sum(one.duplicate for one in appended),
+        "cursor": str(last.cursor),
+    }
+
+
+def checked_stream(request: Request) -> str:
+    """The stream that the path names.
+
+    Raises:
+        InvalidStreamName: it is not `kind:id`.
+    """
+    stream: str = request.path_params["stream"]
+    split_stream(stream)
+    return stream
+
+
+def query_of(request: Request) -> Query:
+    """The query parameters, empty ones included."""
+    return parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+
+
+def filter_param(query: Query) -> EventSubscriptionFilter:
+    """The filter of the request.
+
+    Raises:
+        InvalidFilter: it is not one.
+    """
+    text = text_param(query, "filter", "")
+    return parse_filter(text) if text else EVERYTHING
+
+
+def json_response(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """`value` as JSON."""
+    return Response(msgspec.json.encode(value), status.value, media_type="application/json")

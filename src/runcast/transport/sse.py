@@ -1,0 +1,107 @@
+"""Server-sent events: the same cohorts and codecs over `text/event-stream` (WHATWG HTML §9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from runcast.core.filters import EventSubscriptionFilter
+from runcast.core.scope import Scope as Streams
+from runcast.live.bus import Bus
+from runcast.live.codec import Chunk, Codec, Message
+from runcast.live.cohort import Wish
+from runcast.transport.sender import SenderSink
+
+HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+COMMENT: Final = b":\n\n"
+
+
+class SSEFraming:
+    """An SSE message for each message; its `id` is the cursor to resume from."""
+
+    key = "sse"
+
+    def frame(self, messages: Sequence[Message], events: int) -> Chunk:
+        """All messages in one piece."""
+        data = b"".join([_sse(message) for message in messages])
+        return Chunk(data, len(data), events)
+
+
+SSE: Final = SSEFraming()
+
+
+class EventStream(Response):
+    """An ASGI response that goes on until the client leaves, the stream ends, or the server restarts."""
+
+    def __init__(
+        self, bus: Bus, streams: Streams, after: str, codec: Codec, wanted: EventSubscriptionFilter
+    ) -> None:
+        super().__init__()
+        self._bus = bus
+        self._streams = streams
+        self._after = after
+        self._wish = Wish(codec, SSE, wanted, bus.settings.batch_size)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request; what is wrong with it is raised before the response begins."""
+
+        async def send_body(data: bytes | str) -> None:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        async def finish(code: int, reason: str) -> None:
+            del code, reason  # a client of SSE reconnects, and gets 204 if the stream has ended
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        hub = self._bus.hub
+        sink = SenderSink(send_body, finish, hub.buffer_limit_bytes())
+        connection = hub.connect(sink, lambda _: sink.close(1000, ""))
+        try:
+            sink.write(_comment())
+            await hub.subscribe(connection, self._streams, self._wish, self._after)
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None) as giving_up, asyncio.TaskGroup() as group:
+                    loop = asyncio.get_running_loop()
+                    sink.attach(connection, lambda: giving_up.reschedule(loop.time()))
+                    comments = group.create_task(self._comment(sink))
+                    leaving = group.create_task(_until_gone(receive, giving_up))
+                    await sink.run()
+                    comments.cancel()
+                    leaving.cancel()
+        finally:
+            connection.closed()
+
+    async def _comment(self, sink: SenderSink) -> None:
+        """Keep proxies from thinking that the connection is dead."""
+        while True:
+            await asyncio.sleep(self._bus.settings.sse_comment_interval_s)
+            if not sink.buffered_bytes():
+                sink.write(_comment())
+
+
+async def _until_gone(receive: Receive, giving_up: asyncio.Timeout) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    giving_up.reschedule(asyncio.get_running_loop().time())
+
+
+def _comment() -> Chunk:
+    return Chunk(COMMENT, len(COMMENT), 0)
+
+
+def _sse(message: Message) -> bytes:
+    lines = [b"data: " + message.payload]
+    if message.event:
+        lines.append(b"event: " + message.event.encode())
+    if message.cursor:
+        lines.append(b"id: " + message.cursor.encode())
+    return b"\n".join(lines) + b"\n\n"

@@ -1,0 +1,49 @@
+"""Whether the server is well: `/health`, `/api/status`, `/metrics`."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from runcast.errors import RuncastError
+from runcast.live.bus import Bus
+from runcast.transport.prometheus import CONTENT_TYPE, metrics_text
+from runcast.transport.rest import json_response
+
+
+def create_system_router(bus: Bus, version: str) -> APIRouter:
+    """Routes for load balancers, monitoring, and people who look whether it runs."""
+    router = APIRouter(tags=["system"])
+    started = time.monotonic()
+
+    @router.get("/health", summary="200 if the log can be read, else 503")
+    async def health() -> Response:
+        try:
+            await bus.head()
+        except RuncastError as error:
+            return json_response({"status": "failing", "detail": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE)
+        return json_response({"status": "ok"})
+
+    @router.get("/api/status", summary="What runs here")
+    async def status() -> Response:
+        head = await bus.head()
+        live = bus.live_statistics()
+        answer: dict[str, Any] = {
+            "status": "ok",
+            "version": version,
+            "uptime_seconds": round(time.monotonic() - started, 3),
+            "log": bus.log.url,
+            "position": head.offset,
+            "connected_clients": live.connections,
+        }
+        return json_response(answer)
+
+    @router.get("/metrics", summary="Metrics for Prometheus")
+    async def metrics() -> Response:
+        return Response(metrics_text(bus), media_type=CONTENT_TYPE)
+
+    return router

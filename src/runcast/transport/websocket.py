@@ -1,0 +1,98 @@
+"""One accepted WebSocket of any ASGI server: read its messages, and give the hub a sink to write to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from starlette.types import Receive, Scope, Send
+
+from runcast.live.codec import Framing
+from runcast.live.connection import Connection
+from runcast.live.sink import Sink
+from runcast.transport.framing import DEFLATED, FRAMES, TEXTS
+from runcast.transport.sender import SenderSink
+from runcast.transport.uvicorn_ws import EXTENSION, FrameLink
+
+NORMAL = 1000
+POLICY_VIOLATION = 1008
+MESSAGE_TOO_BIG = 1009
+
+OnMessage = Callable[[str | bytes], None]
+
+
+class WebSocketPeer:
+    """A client and its two directions.
+
+    Where the server offers `runcast.frames`, frames are written straight to its transport (the fast path);
+    elsewhere one bounded sender per client uses ASGI's own messages (the portable path).
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit_bytes: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._limit_bytes = limit_bytes
+        self._link: FrameLink | None = scope.get("extensions", {}).get(EXTENSION)
+        self._sender = SenderSink(self._send_text, self._send_close, limit_bytes)
+
+    @property
+    def sink(self) -> Sink:
+        """Where to write what this client gets."""
+        return self._link or self._sender
+
+    @property
+    def framing(self) -> Framing:
+        """What the sink takes; known once the handshake is complete."""
+        if self._link is None:
+            return TEXTS
+        return DEFLATED if self._link.deflate else FRAMES
+
+    async def accept(self) -> bool:
+        """Complete the handshake; False if the client has gone already."""
+        message = await self._receive()
+        if message["type"] != "websocket.connect":
+            return False
+        await self._send({"type": "websocket.accept"})
+        return True
+
+    async def refuse(self, text: str, code: int, reason: str) -> None:
+        """Say why in a message of the feed's own words, then close. Only before `run`."""
+        with suppress(OSError):  # it may have gone meanwhile
+            await self._send_text(text)
+            await self._send_close(code, reason)
+
+    async def run(self, connection: Connection, on_message: OnMessage) -> None:
+        """Read until the client has gone, and tell `connection` all that happens to writing."""
+        try:
+            if self._link is not None:
+                self._link.attach(connection, self._limit_bytes)
+                await self._read(on_message)
+            else:
+                await self._run_portable(connection, on_message)
+        finally:
+            connection.closed()
+
+    async def _run_portable(self, connection: Connection, on_message: OnMessage) -> None:
+        """The reader ends when the client goes or is told goodbye; a blocked client is not waited for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as giving_up, asyncio.TaskGroup() as group:
+                loop = asyncio.get_running_loop()
+                self._sender.attach(connection, lambda: giving_up.reschedule(loop.time()))
+                sending = group.create_task(self._sender.run())
+                await self._read(on_message)
+                sending.cancel()
+
+    async def _read(self, on_message: OnMessage) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            on_message(message.get("bytes", b"") if text is None else text)
+
+    async def _send_text(self, data: bytes | str) -> None:
+        await self._send({"type": "websocket.send", "text": data})
+
+    async def _send_close(self, code: int, reason: str) -> None:
+        await self._send({"type": "websocket.close", "code": code, "reason": reason})
