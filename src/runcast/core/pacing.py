@@ -28,3 +28,14 @@ class Pacing:
         """A flush ran from `began` to `ended`."""
         rest = min(max(0.0, ended - began), self.window_s)
         self._not_before = max(ended + rest, began + self.interval_s)
+
+
+def limit_rate(batch_size: int, interval_s: float, max_rate: int) -> tuple[int, float]:
+    """The batch size and the interval that keep a client's events per second within `max_rate` (0: any number).
+
+    Batches become smaller before they become rarer than ten times a second.
+    """
+    if not max_rate:
+        return batch_size, interval_s
+    batch_size = min(batch_size, max(1, int(max_rate * max(interval_s, 0.1))))
+    return batch_size, max(interval_s, batch_size / max_rate)

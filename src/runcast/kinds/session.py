@@ -249,6 +249,7 @@ SESSION: Final = Kind(
     name=_NAME,
     # No event type begins or ends a run: a session that is resumed after its `end` is the same session, its
     # readers read on and its totals go on. Only `end` or `clear` of the stream itself opens a new epoch.
+    watch_from="now",
     normalise=normalise,
     folds={TOTALS.name: TOTALS},
 )

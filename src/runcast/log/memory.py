@@ -141,6 +141,7 @@ class MemoryLog:
         for state in ledger.opened:
             self._runs[state.epoch] = _Run(state)
         for state in ledger.cleared:
+            self._forget_snapshots(state.stream)
             for run in self._runs_of(state.stream):
                 if run.state.run < state.run:
                     del self._runs[run.state.epoch]

@@ -66,9 +66,9 @@ class SqliteLog:
         self._clock = clock or (lambda: time.time_ns() // 1000)
         self._limits = Limits(**limits)
         self._file = LogFile(self.path, self._limits)
-        self.epoch = self._file.epoch
         self._begin()
-        _open_logs.add(self)
+        _open_logs.add(self)  # before anything is open, should another thread fork just now
+        self.epoch = self._file.open()
 
     def _begin(self) -> None:
         """Make what has threads, none of which is running yet."""

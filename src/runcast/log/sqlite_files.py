@@ -40,14 +40,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogFile:
-    """The connections to one file, opened when they are first needed.
+    """The connections to one file, each opened when it is first needed.
 
     They are lent out for one transaction at a time, so that all can be closed at a moment when none is in use.
     That must happen before a fork: SQLite keeps its locks by process, and a child that inherits an open file
     believes that it holds locks which it does not; its commits would be lost when the parent closes.
-
-    Raises:
-        LogError: or one of its children, if the file cannot be a log.
     """
 
     def __init__(self, path: Path, limits: Limits) -> None:
@@ -57,55 +54,62 @@ class LogFile:
         self._immutable = False
         self._limits = limits
         self._closed = False
+        self._connections: set[sqlite3.Connection] = set()
         self.begin_anew()
-        with translated(path):
-            self.epoch = self._open()
 
     def begin_anew(self) -> None:
-        """Take no connection for open and no lock for held, as in the child after a fork."""
+        """Have nothing open and nothing lent, as it is in the child after a fork."""
+        _inherited.extend(self._connections)
+        self._connections = set()
+        self._writer: sqlite3.Connection | None = None
+        self._checkpointer: sqlite3.Connection | None = None
+        self._idle_readers: list[sqlite3.Connection] = []
+        self._reading = threading.BoundedSemaphore(self._limits.readers)
         self._turn = threading.Condition()
         self._users = 0
         self._shut = False
-        self._writer: sqlite3.Connection | None = None
-        self._checkpointer: sqlite3.Connection | None = None
-        self._readers: list[sqlite3.Connection] = []
-        self._reading = threading.BoundedSemaphore(self._limits.readers)
 
     # --- lending connections -----------------------------------------------------------------
 
     @contextmanager
     def writer(self) -> Generator[sqlite3.Connection]:
-        """The connection of the writer's thread. It never waits for locks by itself."""
+        """The connection of the writer's thread. It never waits for a lock by itself."""
         with self._using():
             self._writer = self._writer or self._connect(timeout_s=0)
             yield self._writer
 
     @contextmanager
     def checkpointer(self) -> Generator[sqlite3.Connection]:
-        """The connection of the checkpointer's thread."""
+        """The connection of the checkpointer's thread, which does not wait either."""
         with self._using():
             self._checkpointer = self._checkpointer or self._connect(timeout_s=0)
             yield self._checkpointer
 
     @contextmanager
     def reader(self) -> Generator[sqlite3.Connection]:
-        """A connection for one read transaction, which it is in: all that is read is of one moment.
+        """A connection in a read transaction: all that is read through it is of one moment.
 
-        Waits while as many as are allowed are in use.
+        Waits while as many as are allowed are lent.
 
         Raises:
             LogError: whatever SQLite complains of meanwhile.
         """
         with self._using(), self._reading, translated(self.path):
-            connection = self._readers.pop() if self._readers else self._connect_reader()
+            connection = self._idle_reader() or self._connect_reader()
             try:
                 connection.execute("BEGIN")
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                connection.close()
+                self._disconnect(connection)
                 raise
-            self._readers.append(connection)
+            self._idle_readers.append(connection)
+
+    def _idle_reader(self) -> sqlite3.Connection | None:
+        try:
+            return self._idle_readers.pop()
+        except IndexError:
+            return None
 
     @contextmanager
     def _using(self) -> Generator[None]:
@@ -125,12 +129,12 @@ class LogFile:
     # --- all at once -------------------------------------------------------------------------
 
     def shut(self, timeout_s: float) -> bool:
-        """Close every connection, and lend none until `reopen`; False if one stayed in use for too long."""
+        """Close every connection, and lend none until `reopen`; False if one stayed lent for too long."""
         with self._turn:
             self._shut = True
             idle = self._turn.wait_for(lambda: self._users == 0, timeout_s)
             if idle:
-                self._close_all()
+                self._disconnect_all()
             return idle
 
     def reopen(self) -> None:
@@ -140,36 +144,41 @@ class LogFile:
             self._turn.notify_all()
 
     def close(self) -> None:
-        """Close every connection for good, as soon as none is in use. Idempotent."""
+        """Close every connection for good, as soon as none is lent. Idempotent."""
         with self._turn:
             self._closed = True
             self._turn.wait_for(lambda: self._users == 0)
-            self._close_all()
+            self._disconnect_all()
 
-    def _close_all(self) -> None:
-        for connection in (self._writer, self._checkpointer, *self._readers):
-            if connection is not None:
-                connection.close()
+    def _disconnect_all(self) -> None:
+        for connection in list(self._connections):
+            self._disconnect(connection)
         self._writer = self._checkpointer = None
-        self._readers = []
+        self._idle_readers = []
 
     # --- opening -----------------------------------------------------------------------------
 
-    def _open(self) -> str:
-        """Make sure that the file is a log, and return its epoch."""
+    def open(self) -> str:
+        """Make sure that the file is a log of the newest format, and return its epoch.
+
+        Raises:
+            LogError: or one of its children: it cannot be one; says why.
+        """
         refuse_network(self.path)
         _make_folder(self.path)
         self.read_only = not _writable(self.path)
-        if self.read_only:
-            return self._open_read_only()
+        with self._using(), translated(self.path):
+            return self._read_epoch_only() if self.read_only else self._prepare()
+
+    def _prepare(self) -> str:
         connection = self._connect(timeout_s=self._limits.busy_deadline_s)
         try:
             patiently(lambda: sqlite_format.prepare(connection, self.path), self._limits.busy_deadline_s)
             return sqlite_format.read_epoch(connection, self.path)
         finally:
-            connection.close()
+            self._disconnect(connection)
 
-    def _open_read_only(self) -> str:
+    def _read_epoch_only(self) -> str:
         try:
             return self._read_epoch()
         except sqlite3.OperationalError as error:
@@ -187,7 +196,7 @@ class LogFile:
             sqlite_format.check(connection, self.path)
             return sqlite_format.read_epoch(connection, self.path)
         finally:
-            connection.close()
+            self._disconnect(connection)
 
     def _connect(self, timeout_s: float) -> sqlite3.Connection:
         mode = ("ro&immutable=1" if self._immutable else "ro") if self.read_only else "rwc"
@@ -205,12 +214,21 @@ class LogFile:
         except sqlite3.Error:
             connection.close()
             raise
+        self._connections.add(connection)
         return connection
+
+    def _disconnect(self, connection: sqlite3.Connection) -> None:
+        self._connections.discard(connection)
+        connection.close()
 
     def _connect_reader(self) -> sqlite3.Connection:
         connection = self._connect(timeout_s=self._limits.busy_deadline_s)
         connection.execute("PRAGMA query_only = ON")
         return connection
+
+
+_inherited: list[sqlite3.Connection] = []
+"""Open when the process was forked, against our will: closing them would give up locks of the parent's."""
 
 
 def patiently(act: Callable[[], None], deadline_s: float) -> None:

@@ -8,19 +8,22 @@ forwarded (a proxy in front means that the world is), and a browser's page is on
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runcast.errors import Forbidden, InvalidInput, RuncastError
 from runcast.transport.problem import problem
 
 POLICY_VIOLATION = 1008
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+_FORWARDED = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+)
+_LOOKED_AT = _FORWARDED | {b"host", b"origin", b"content-type", b"content-length", b"transfer-encoding"}
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON_TYPES = ("application/json", "application/x-ndjson")
 
@@ -50,22 +53,22 @@ class LoopbackGuard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _LOOKED_AT}
+        host = headers.get(b"host", "")
         if not is_loopback(host_name(host)):
             raise Forbidden("Host: this server is open to this machine only; use http://localhost.")
-        if any(name in headers for name in FORWARDED):
+        if not _FORWARDED.isdisjoint(headers):
             raise Forbidden(
                 "This server is open and must not stand behind a proxy: forwarding headers are refused."
             )
-        origin = headers.get("origin")
+        origin = headers.get(b"origin")
         writes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if writes and origin is not None and not self._knows(origin, host):
             raise Forbidden(
                 "Origin: pages from there may not connect; RUNCAST_ALLOWED_ORIGINS lists those that may."
             )
         sends = scope["type"] == "http" and scope["method"] not in SAFE_METHODS and _has_body(headers)
-        if sends and not headers.get("content-type", "").startswith(JSON_TYPES):
+        if sends and not headers.get(b"content-type", "").startswith(JSON_TYPES):
             raise UnsupportedType
 
     def _knows(self, origin: str, host: str) -> bool:
@@ -79,6 +82,7 @@ def host_name(host: str) -> str:
     return host.partition(":")[0]
 
 
+@lru_cache(maxsize=64)
 def is_loopback(name: str) -> bool:
     """Whether a host name always means this machine (RFC 6761 §6.3; 127.0.0.0/8; ::1)."""
     if name == "localhost" or name.endswith(".localhost"):
@@ -89,8 +93,8 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-def _has_body(headers: Headers) -> bool:
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+def _has_body(headers: Mapping[bytes, str]) -> bool:
+    return headers.get(b"content-length", "0") != "0" or b"transfer-encoding" in headers
 
 
 async def _refuse(error: RuncastError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from runcast.core.filters import EVERYTHING, EventSubscriptionFilter, parse_filter
 from runcast.errors import InvalidInput
 
 MAX_PARAM_CHARS = 32_768
@@ -46,3 +47,13 @@ def choice_param(query: Query, name: str, choices: Sequence[str]) -> str:
     if text not in choices:
         raise InvalidInput(f"{name}: one of {', '.join(choices)}.", field=name)
     return text
+
+
+def filter_param(query: Query) -> EventSubscriptionFilter:
+    """The filter of the request.
+
+    Raises:
+        InvalidFilter: it is not one.
+    """
+    text = text_param(query, "filter", "")
+    return parse_filter(text) if text else EVERYTHING

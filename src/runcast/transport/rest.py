@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runcast.core.event import Cursor, format_time, split_stream
-from runcast.core.filters import EVERYTHING, EventSubscriptionFilter, parse_filter
 from runcast.core.page import PAGE_MAX_EVENTS, Page
 from runcast.core.scope import Scope
 from runcast.errors import InvalidInput, StreamNotFound
@@ -23,7 +22,8 @@ from runcast.live.hub import NOW, START, read_cursor
 from runcast.log.base import Appended, StreamInfo
 from runcast.transport.body import decode_mappings, native_publish, read_body
 from runcast.transport.native import NativeCodec, default_after, native_event
-from runcast.transport.params import Query, choice_param, integer_param, text_param
+from runcast.transport.params import Query, choice_param, filter_param, integer_param, text_param
+from runcast.transport.route import RequestRoute
 from runcast.transport.sse import EventStream
 
 MAX_STREAMS = 1_000
@@ -34,7 +34,7 @@ FeedCodecs = Mapping[str, Callable[[int], Codec]]
 
 def create_streams_router(bus: Bus, feed_codecs: FeedCodecs | None = None) -> APIRouter:
     """The routes under `/api/v1/streams`, over `bus`."""
-    router = APIRouter(prefix="/api/v1/streams", tags=["streams"])
+    router = APIRouter(prefix="/api/v1/streams", tags=["streams"], route_class=RequestRoute)
     streams = _Streams(bus, feed_codecs or {})
     router.get("", summary="The streams there are, by name")(streams.index)
     router.get("/{stream}", summary="Where a stream begins and ends")(streams.info)
@@ -209,16 +209,6 @@ def checked_stream(request: Request) -> str:
 def query_of(request: Request) -> Query:
     """The query parameters, empty ones included."""
     return parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-
-
-def filter_param(query: Query) -> EventSubscriptionFilter:
-    """The filter of the request.
-
-    Raises:
-        InvalidFilter: it is not one.
-    """
-    text = text_param(query, "filter", "")
-    return parse_filter(text) if text else EVERYTHING
 
 
 def json_response(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:

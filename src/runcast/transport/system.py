@@ -7,21 +7,23 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from runcast.errors import RuncastError
 from runcast.live.bus import Bus
 from runcast.transport.prometheus import CONTENT_TYPE, metrics_text
 from runcast.transport.rest import json_response
+from runcast.transport.route import RequestRoute
 
 
 def create_system_router(bus: Bus, version: str) -> APIRouter:
     """Routes for load balancers, monitoring, and people who look whether it runs."""
-    router = APIRouter(tags=["system"])
+    router = APIRouter(tags=["system"], route_class=RequestRoute)
     started = time.monotonic()
 
     @router.get("/health", summary="200 if the log can be read, else 503")
-    async def health() -> Response:
+    async def health(_: Request) -> Response:
         try:
             await bus.head()
         except RuncastError as error:
@@ -29,7 +31,7 @@ def create_system_router(bus: Bus, version: str) -> APIRouter:
         return json_response({"status": "ok"})
 
     @router.get("/api/status", summary="What runs here")
-    async def status() -> Response:
+    async def status(_: Request) -> Response:
         head = await bus.head()
         live = bus.live_statistics()
         answer: dict[str, Any] = {
@@ -43,7 +45,7 @@ def create_system_router(bus: Bus, version: str) -> APIRouter:
         return json_response(answer)
 
     @router.get("/metrics", summary="Metrics for Prometheus")
-    async def metrics() -> Response:
+    async def metrics(_: Request) -> Response:
         return Response(metrics_text(bus), media_type=CONTENT_TYPE)
 
     return router

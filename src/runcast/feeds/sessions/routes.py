@@ -21,6 +21,7 @@ from runcast.log.base import StreamInfo
 from runcast.transport.body import decode_mappings, read_body
 from runcast.transport.params import integer_param, text_param
 from runcast.transport.rest import events_page, json_response, query_of, receipt
+from runcast.transport.route import RequestRoute
 
 KIND = "session"
 MAX_SESSIONS = 1_000
@@ -28,7 +29,7 @@ MAX_SESSIONS = 1_000
 
 def create_sessions_router(bus: Bus) -> APIRouter:
     """The whole feed over `bus`, for a FastAPI app of one's own. The bus must know the kind `SESSION`."""
-    router = APIRouter(tags=["sessions"])
+    router = APIRouter(tags=["sessions"], route_class=RequestRoute)
     sessions = _Sessions(bus)
     socket = SessionSocket(bus)
     router.routes.append(WebSocketRoute("/ws/events/{session_id}", socket, name="session_events"))

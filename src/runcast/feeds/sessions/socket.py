@@ -10,7 +10,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from runcast.core.event import stream_name
-from runcast.core.filters import EVERYTHING, parse_filter
+from runcast.core.pacing import limit_rate
 from runcast.core.rate import TokenBucket
 from runcast.core.scope import Scope
 from runcast.errors import InvalidInput, RuncastError, TooLarge, TooMany
@@ -21,11 +21,13 @@ from runcast.live.cohort import Wish
 from runcast.live.connection import Connection
 from runcast.live.hub import NOW
 from runcast.live.subscriber import Subscriber
-from runcast.transport.params import choice_param, integer_param, text_param
+from runcast.transport.params import choice_param, filter_param, integer_param, text_param
 from runcast.transport.websocket import MESSAGE_TOO_BIG, NORMAL, POLICY_VIOLATION, WebSocketPeer
 
 MAX_BATCH_SIZE = 1_000
 MAX_POLL_INTERVAL_MS = 60_000
+MAX_RATE = 1_000_000
+"""Events per second that `max_rate` may ask for; 0 is no limit."""
 
 
 class SessionSocket:
@@ -40,15 +42,23 @@ class SessionSocket:
         if not await peer.accept():
             return
         try:
-            wanted, after, wish = self._read_request(scope, peer)
-            self._bus.hub.check_room(wanted)
-            client = _Client(self._bus, peer, wish)
-            await self._bus.hub.subscribe(client.connection, wanted, wish, after)
+            client = await self._admit(scope, peer)
         except RuncastError as error:
             message = error_message(error, self._bus.now_us())
             await peer.refuse(message.payload.decode(), POLICY_VIOLATION, error.code)
         else:
             await peer.run(client.connection, client.receive)
+
+    async def _admit(self, scope: ASGIScope, peer: WebSocketPeer) -> _Client:
+        wanted, after, wish = self._read_request(scope, peer)
+        self._bus.hub.check_room(wanted)
+        client = _Client(self._bus, peer, wish)
+        try:
+            await self._bus.hub.subscribe(client.connection, wanted, wish, after)
+        except BaseException:
+            client.connection.closed()
+            raise
+        return client
 
     def _read_request(self, scope: ASGIScope, peer: WebSocketPeer) -> tuple[Scope, str, Wish]:
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -60,13 +70,11 @@ class SessionSocket:
         )
         size = integer_param(query, "batch_size", self._bus.settings.batch_size, 1, MAX_BATCH_SIZE)
         interval_ms = integer_param(query, "poll_interval", 0, 0, MAX_POLL_INTERVAL_MS)
-        chosen = text_param(query, "filter", "")
-        codec: Codec = (
-            BatchCodec(size) if choice_param(query, "format", ("batch", "event")) == "batch" else EventCodec()
-        )
-        wish = Wish(
-            codec, peer.framing, parse_filter(chosen) if chosen else EVERYTHING, size, interval_ms / 1000
-        )
+        max_rate = integer_param(query, "max_rate", 0, 0, MAX_RATE)
+        size, interval_s = limit_rate(size, interval_ms / 1000, max_rate)
+        batches = choice_param(query, "format", ("batch", "event")) == "batch"
+        codec: Codec = BatchCodec(size) if batches else EventCodec()
+        wish = Wish(codec, peer.framing, filter_param(query), size, interval_s)
         return wanted, text_param(query, "after", NOW), wish
 
 

@@ -1,0 +1,1 @@
+"""The parts of `runcast.log.suite`, one for each side of the contract."""
