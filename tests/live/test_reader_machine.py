@@ -102,7 +102,8 @@ class ReaderMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "loop"):
             self.running.cancel()
-            self.loop.run_until_complete(asyncio.wait([self.running]))
+            self.loop.run_until_complete(asyncio.wait([self.running], timeout=5))
+            assert self.running.done(), "the hub did not stop when it was cancelled"
             self.loop.close()
 
     # What happens to the stream

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
@@ -51,6 +52,15 @@ def wait_until(condition: Callable[[], T], what: str = "the condition", timeout_
             raise TimeoutError(f"{what} did not come true within {timeout_s} s")
         threading.Event().wait(POLL_S)
     return found
+
+
+@contextmanager
+def in_background(work: Callable[[], None]) -> Generator[None]:
+    """Let `work` run in a thread meanwhile; what it raises is raised at the end."""
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        yield
+        done.result(WAIT_S)
 
 
 class Server:
@@ -106,6 +116,7 @@ class ThreadServer(Server):
         bus: an existing bus; otherwise one on `log` with `settings` is made.
         protocol: a key of `PROTOCOLS`.
         ping_s: between WebSocket pings, and how long a pong may take.
+        send_buffer: the kernel's buffer for each connection; a small one fills soon.
     """
 
     def __init__(
@@ -115,6 +126,7 @@ class ThreadServer(Server):
         protocol: str = "fast",
         bus: Bus | None = None,
         ping_s: float = 20.0,
+        send_buffer: int | None = None,
         **settings: Any,
     ) -> None:
         self.bus = bus or Bus(open_log(str(log)), [SESSION], Settings(**settings))
@@ -132,6 +144,8 @@ class ThreadServer(Server):
         )
         self._server = _StartingServer(self.config)
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if send_buffer:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._run, name="test-server")
 
@@ -155,6 +169,11 @@ class ThreadServer(Server):
         self._server.should_exit = True
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive(), "the server did not stop"
+
+    def connections(self, protocol: str) -> list[Any]:
+        """The connections that uvicorn has, of a class of this name."""
+        there = list(self._server.server_state.connections)
+        return [one for one in there if type(one).__name__ == protocol]
 
     def call(self, act: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Call a plain function in the server's loop."""
@@ -253,7 +272,7 @@ class ServeProcess(Server):
         return self.process.returncode
 
 
-RUNCAST = [sys.executable, "-m", "runcast"]
+RUNCAST = [str(Path(sys.executable).with_name("runcast"))]
 
 
 def run_runcast(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -52,10 +52,13 @@ class Tail:
         self._ring.append(event)
         self._bytes += event.size_bytes
         while len(self._ring) > RING_MAX_EVENTS or (self._bytes > RING_MAX_BYTES and len(self._ring) > 1):
-            oldest = self._ring.popleft()
-            self._ring_after = self.scope.offset(oldest)
-            self._bytes -= oldest.size_bytes
+            self._forget_oldest()
         return self.cursor
+
+    def trim(self, oldest: int) -> None:
+        """Forget what came before the offset `oldest`: it is not kept any more."""
+        while self._ring and self.scope.offset(self._ring[0]) < oldest:
+            self._forget_oldest()
 
     def restart(self, epoch: str) -> None:
         """Go on in another epoch, which is empty so far."""
@@ -76,3 +79,8 @@ class Tail:
         if self.scope.stream:  # seqs have no holes: the place in the ring follows from the seq
             return list(islice(self._ring, after.offset - self._ring_after, until.offset - self._ring_after))
         return [event for event in self._ring if after.offset < event.position <= until.offset]
+
+    def _forget_oldest(self) -> None:
+        oldest = self._ring.popleft()
+        self._ring_after = self.scope.offset(oldest)
+        self._bytes -= oldest.size_bytes

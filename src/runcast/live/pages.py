@@ -25,10 +25,20 @@ Key = tuple[object, ...]
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """A page without its events, and the one write that carries them."""
+    """A page without its events, and the one write that carries them.
+
+    `is_final`: it ends at a boundary or is full, so it is the same whatever comes later. Another one reaches
+    as far as was announced, and would reach further after the next event.
+    """
 
     page: Page
     chunk: Chunk
+    is_final: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes in memory."""
+        return self.chunk.size_bytes + 1_000
 
 
 class SharedPages:
@@ -55,30 +65,17 @@ class SharedPages:
         Raises:
             LogError: the log could not be read.
         """
-        key, until = self._key(subscriber), subscriber.cohort.position
-        kept = self._kept.get(key)
-        if kept is not None:
-            self._kept.move_to_end(key)
-            return kept
-        while (reading := self._reading.get((*key, until))) is not None:
+        newest = (*_key(subscriber), subscriber.cohort.position)
+        while True:
+            kept = self._find(_key(subscriber)) or self._find(newest)
+            if kept is not None:
+                return kept
+            reading = self._reading.get(newest)
+            if reading is None:
+                return await self._read_for_all(subscriber, newest)
             await asyncio.wait([reading])
             if not reading.cancelled():
                 return reading.result()
-        reading = self._reading[*key, until] = asyncio.get_running_loop().create_future()
-        try:
-            prepared = await self._prepare(subscriber, until)
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                reading.cancel()
-            else:
-                reading.set_exception(error)
-                reading.exception()  # seen, even if nobody else waits for it
-            raise
-        finally:
-            del self._reading[*key, until]
-        reading.set_result(prepared)
-        self._keep(key, prepared)
-        return prepared
 
     def recent(self, subscriber: Subscriber, run: Sequence[Event]) -> tuple[Chunk, Cursor]:
         """The write that carries `run`, which the ring had after the reader's place, and the place after it.
@@ -95,32 +92,54 @@ class SharedPages:
             self._last_recent = (key, cohort.chunk(pieces[:limit]), place)
         return self._last_recent[1:]
 
-    def _key(self, subscriber: Subscriber) -> Key:
-        return (subscriber.topic.generation, subscriber.cohort.wish.key, subscriber.machine.cursor)
+    async def _read_for_all(self, subscriber: Subscriber, newest: Key) -> Prepared:
+        reading = self._reading[newest] = asyncio.get_running_loop().create_future()
+        try:
+            prepared = await self._prepare(subscriber)
+        except asyncio.CancelledError:
+            reading.cancel()
+            raise
+        except Exception as error:
+            reading.set_exception(error)
+            reading.exception()  # seen, even if nobody else waits for it
+            raise
+        finally:
+            del self._reading[newest]
+        reading.set_result(prepared)
+        self._keep(newest[:-1] if prepared.is_final else newest, prepared)
+        return prepared
 
-    async def _prepare(self, subscriber: Subscriber, until: int) -> Prepared:
+    async def _prepare(self, subscriber: Subscriber) -> Prepared:
         cohort, scope = subscriber.cohort, subscriber.topic.tail.scope
-        cursor = subscriber.machine.cursor
-        limit, until = _boundary(scope, cursor, until)
+        limit, until = _boundary(scope, subscriber.machine.cursor, cohort.position)
         if cohort.wish.interval_s:
             limit = min(limit, cohort.wish.batch_size)
-        page = await self._read(scope, cursor, limit, until)
-        return Prepared(msgspec.structs.replace(page, events=[]), self._chunk(cohort, scope, page))
+        announced = cohort.position
+        page = await self._read(scope, subscriber.machine.cursor, limit, until)
+        chunk = self._chunk(cohort, scope, page)
+        is_final = until < announced or not page.complete
+        return Prepared(msgspec.structs.replace(page, events=[]), chunk, is_final)
 
     def _chunk(self, cohort: Cohort, scope: Scope, page: Page) -> Chunk:
         epoch = self._log_epoch()
         return cohort.chunk(cohort.select(Encoding([(e, scope.cursor(e, epoch)) for e in page.events])))
 
+    def _find(self, key: Key) -> Prepared | None:
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+        return kept
+
     def _keep(self, key: Key, prepared: Prepared) -> None:
-        """Keep a page that cannot grow any more."""
-        page = prepared.page
-        if page.complete or page.over or page.last == page.first:
-            return
         self._kept[key] = prepared
-        self._bytes += prepared.chunk.size_bytes
+        self._bytes += prepared.size_bytes
         while self._bytes > self._max_bytes:
             _, oldest = self._kept.popitem(last=False)
-            self._bytes -= oldest.chunk.size_bytes
+            self._bytes -= oldest.size_bytes
+
+
+def _key(subscriber: Subscriber) -> Key:
+    return (subscriber.topic.generation, subscriber.cohort.wish.key, subscriber.machine.cursor)
 
 
 def _boundary(scope: Scope, cursor: Cursor | None, until: int) -> tuple[int, int]:

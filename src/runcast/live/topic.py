@@ -124,6 +124,7 @@ class Topic:
             self._restart(control.epoch, Reset(CLEARED, Cursor(control.epoch, 0)))
         elif control.change is Change.TRIM:
             self.generation = next(_generations)
+            self.tail.trim(control.oldest)
         elif control.epoch == self.tail.cursor.epoch and not self.over:
             self._end()
 

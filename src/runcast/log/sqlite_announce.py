@@ -54,7 +54,7 @@ class Announcer:
                 self._catch_up(NEWEST)
                 self._seen = version  # as of before we read: what came meanwhile is found next time
         except sqlite3.Error as error:
-            _logger.warning("The log could not be read for its watchers: %s.", error)
+            self._failed(error)
 
     def committed(self, before: int, position: int, records: list[Record]) -> None:
         """Tell of a commit of ours, and first of all that came up to the position `before` it."""
@@ -64,11 +64,15 @@ class Announcer:
             if before != self._told:
                 self._catch_up(before)
         except sqlite3.Error as error:
-            _logger.warning("The log could not be read for its watchers: %s.", error)
-            self._seen = None  # the next `listen` reads what is missing, and these records after it
+            self._failed(error)
         else:
             self.watchers.tell(records)
             self._told = position
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        if self._seen is not None:  # said once, not at every poll
+            _logger.warning("The log cannot be read for its watchers: %s. It is tried again.", error)
+        self._seen = None  # the next `listen` reads all that is missing
 
     def _catch_up(self, until: int) -> None:
         more = True

@@ -21,6 +21,8 @@ from runcast.log.sqlite_errors import is_busy, translated
 
 MIB = 1024 * 1024
 
+_NEVER_WAIT = ("busy_timeout = 0",)
+_READ_ONLY = ("query_only = ON",)
 _PRAGMAS = ["synchronous = FULL", "wal_autocheckpoint = 0"]  # checkpoints are the checkpointer's business
 if sys.platform == "darwin":  # where fsync alone leaves the data in the disk's own cache
     _PRAGMAS += ["fullfsync = ON", "checkpoint_fullfsync = ON"]
@@ -75,14 +77,14 @@ class LogFile:
     def writer(self) -> Generator[sqlite3.Connection]:
         """The connection of the writer's thread. It never waits for a lock by itself."""
         with self._using():
-            self._writer = self._writer or self._connect(timeout_s=0)
+            self._writer = self._writer or self._connect(*_NEVER_WAIT)
             yield self._writer
 
     @contextmanager
     def checkpointer(self) -> Generator[sqlite3.Connection]:
         """The connection of the checkpointer's thread, which does not wait either."""
         with self._using():
-            self._checkpointer = self._checkpointer or self._connect(timeout_s=0)
+            self._checkpointer = self._checkpointer or self._connect(*_NEVER_WAIT)
             yield self._checkpointer
 
     @contextmanager
@@ -95,7 +97,7 @@ class LogFile:
             LogError: whatever SQLite complains of meanwhile.
         """
         with self._using(), self._reading, translated(self.path):
-            connection = self._idle_reader() or self._connect_reader()
+            connection = self._idle_reader() or self._connect(*_READ_ONLY)
             try:
                 connection.execute("BEGIN")
                 yield connection
@@ -171,7 +173,7 @@ class LogFile:
             return self._read_epoch_only() if self.read_only else self._prepare()
 
     def _prepare(self) -> str:
-        connection = self._connect(timeout_s=self._limits.busy_deadline_s)
+        connection = self._connect()
         try:
             patiently(lambda: sqlite_format.prepare(connection, self.path), self._limits.busy_deadline_s)
             return sqlite_format.read_epoch(connection, self.path)
@@ -191,25 +193,25 @@ class LogFile:
         return self._read_epoch()
 
     def _read_epoch(self) -> str:
-        connection = self._connect_reader()
+        connection = self._connect(*_READ_ONLY)
         try:
             sqlite_format.check(connection, self.path)
             return sqlite_format.read_epoch(connection, self.path)
         finally:
             self._disconnect(connection)
 
-    def _connect(self, timeout_s: float) -> sqlite3.Connection:
+    def _connect(self, *pragmas: str) -> sqlite3.Connection:
         mode = ("ro&immutable=1" if self._immutable else "ro") if self.read_only else "rwc"
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,
-            timeout=timeout_s,
+            timeout=self._limits.busy_deadline_s,  # somebody who has just closed the file may have locked it
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
         )
         try:
-            for pragma in (*_PRAGMAS, f"journal_size_limit = {self._limits.checkpoint_bytes}"):
+            for pragma in (*_PRAGMAS, f"journal_size_limit = {self._limits.checkpoint_bytes}", *pragmas):
                 connection.execute(f"PRAGMA {pragma}")
         except sqlite3.Error:
             connection.close()
@@ -220,11 +222,6 @@ class LogFile:
     def _disconnect(self, connection: sqlite3.Connection) -> None:
         self._connections.discard(connection)
         connection.close()
-
-    def _connect_reader(self) -> sqlite3.Connection:
-        connection = self._connect(timeout_s=self._limits.busy_deadline_s)
-        connection.execute("PRAGMA query_only = ON")
-        return connection
 
 
 _inherited: list[sqlite3.Connection] = []

@@ -20,7 +20,12 @@ MIGRATIONS: Sequence[Migration] = ()
 """The first makes format 2 of format 1, and so on. They run in one transaction, and must not end it."""
 
 
-def prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def newest_format() -> int:
+    """The format that this version writes."""
+    return 1 + len(MIGRATIONS)
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the file a log of the newest format. Another process may be doing the same at this moment.
 
     Raises:
@@ -28,8 +33,7 @@ def prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
         LogCorrupt: it is a database of another program.
         LogError: it cannot have a write-ahead log.
     """
-    newest = 1 + len(migrations)
-    found = read_format(connection, path, newest)
+    found, newest = read_format(connection, path), newest_format()
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise LogError(f"{path} cannot have a write-ahead log (journal mode {mode}).")
@@ -37,31 +41,30 @@ def prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        _bring_up_to_date(connection, read_format(connection, path, newest), newest, migrations)
+        _bring_up_to_date(connection, read_format(connection, path))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
 
 
-def check(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def check(connection: sqlite3.Connection, path: Path) -> None:
     """Make sure that a file which may only be read is a log of the newest format.
 
     Raises:
         LogTooNew, LogCorrupt: as `prepare`.
         LogReadOnly: it is empty, or of an older format.
     """
-    newest = 1 + len(migrations)
-    found = read_format(connection, path, newest)
+    found, newest = read_format(connection, path), newest_format()
     if found != newest:
         raise LogReadOnly(f"{path} must be brought from format {found} to {newest}, and may only be read.")
 
 
-def read_format(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+def read_format(connection: sqlite3.Connection, path: Path) -> int:
     """The format of the file, 0 if it is empty.
 
     Raises:
-        LogTooNew: the format is over `newest`.
+        LogTooNew: the format is over the newest that is known here.
         LogCorrupt: it is a database of another program.
     """
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -71,9 +74,10 @@ def read_format(connection: sqlite3.Connection, path: Path, newest: int) -> int:
         if application or found or tables:
             raise LogCorrupt(f"{path} is a database of another program, not a Runcast log.")
         return 0
-    if found > newest:
+    if found > newest_format():
         raise LogTooNew(
-            f"{path} has format {found}, and this version of Runcast knows formats up to {newest}; please upgrade."
+            f"{path} has format {found}, and this version of Runcast knows formats up to {newest_format()}; "
+            "please upgrade."
         )
     return found
 
@@ -90,9 +94,7 @@ def read_epoch(connection: sqlite3.Connection, path: Path) -> str:
     return row[0]
 
 
-def _bring_up_to_date(
-    connection: sqlite3.Connection, found: int, newest: int, migrations: Sequence[Migration]
-) -> None:
+def _bring_up_to_date(connection: sqlite3.Connection, found: int) -> None:
     if found == 0:
         schema = (files("runcast.log") / "schema.sql").read_text(encoding="utf-8")
         for statement in statements(schema):
@@ -100,10 +102,10 @@ def _bring_up_to_date(
         epoch = new_epoch("*", secrets.randbits(40))
         connection.execute("INSERT INTO meta VALUES ('epoch', ?)", (epoch,))
     else:
-        for migrate in migrations[found - 1 :]:
+        for migrate in MIGRATIONS[found - 1 :]:
             migrate(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {newest}")
+    connection.execute(f"PRAGMA user_version = {newest_format()}")
 
 
 def statements(script: str) -> Iterator[str]:

@@ -30,6 +30,9 @@ COMPETING_S = 0.1
 COMMIT_OVERHEAD_BYTES = 20_000
 """About what a commit adds to the WAL beside its events: some pages of the trees."""
 
+_OF_VALUES = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+"""Errors about what was to be stored, not about the file."""
+
 
 class Writer:
     """One thread that writes to `file`; it begins with the first job.
@@ -192,11 +195,14 @@ class Writer:
             raise
 
     def _explained(self, error: Exception) -> Exception:
-        if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
-            error, sqlite3.ProgrammingError | sqlite3.DataError
+        """The error as the callers get it. A value that SQLite does not take is no fault of the log's."""
+        if not isinstance(error, sqlite3.Error) or isinstance(
+            error, sqlite3.InterfaceError | sqlite3.DataError
         ):
-            return log_error(error, self._file.path)
-        return error
+            return error
+        explained = log_error(error, self._file.path)
+        explained.__cause__ = error
+        return explained
 
 
 def _begin(connection: sqlite3.Connection, *, last_try: bool) -> bool:

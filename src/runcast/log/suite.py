@@ -8,7 +8,7 @@ A log of your own is tested by pytest with a class of your own:
         def make_log(self, clock):
             return MyLog(clock=clock)
 
-Put `pytest.register_assert_rewrite("runcast.log")` into a `conftest.py` for assertions that explain themselves.
+Put `pytest.register_assert_rewrite("runcast.log.conformance")` into a `conftest.py` for assertions that explain themselves.
 This module does not import pytest, and any runner that calls `setup_method`, a `test_*` method and
 `teardown_method` will do.
 """

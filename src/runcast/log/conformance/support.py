@@ -43,13 +43,14 @@ class Heard:
 
     def until(self, position: int) -> list[Record]:
         """Wait for the record at `position`, and return all so far."""
-        with self._news:
-            there = self._news.wait_for(lambda: self._position() >= position, WAIT_S)
-            assert there, f"position {position} was not announced; the last one was {self._position()}"
-            return list(self.records)
+        return self.until_true(lambda records: bool(records) and records[-1].position >= position)
 
-    def _position(self) -> int:
-        return self.records[-1].position if self.records else 0
+    def until_true(self, test: Callable[[list[Record]], bool]) -> list[Record]:
+        """Wait until `test` is true of what was heard, and return that."""
+        with self._news:
+            there = self._news.wait_for(lambda: test(self.records), WAIT_S)
+            assert there, f"not announced in {WAIT_S} s; the last one was {self.records[-1:]}"
+            return list(self.records)
 
 
 class Support:

@@ -1,0 +1,369 @@
+"""The writer's thread: what goes together, what is refused, what others wrote, and what it costs."""
+
+import os
+import sqlite3
+import threading
+from concurrent.futures import Future
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.log.programs import write_lock
+
+from runcast.core.event import Cursor
+from runcast.errors import Busy, StaleToken
+from runcast.log import sqlite_append, sqlite_reads
+from runcast.log.base import Appended
+from runcast.log.conformance.support import (
+    Heard,
+    VirtualClock,
+    events_of,
+    new,
+    numbers,
+    read_all_events,
+    read_events,
+    read_on,
+    several,
+)
+from runcast.log.sqlite import SqliteLog
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.db"
+
+
+def commits(log: SqliteLog) -> int:
+    return log.statistics().commits
+
+
+# --- group commit ---------------------------------------------------------------------------------
+
+
+def test_what_waits_goes_into_one_commit(path: Path) -> None:
+    log = SqliteLog(path)
+    with write_lock(path):
+        futures = [log.append_soon([new(number)]) for number in range(300)]
+        futures += [log.append_soon(several(3, stream=f"chat:{number}")) for number in range(50)]
+    for future in futures:
+        future.result(10)
+    assert commits(log) <= 2  # the first may have been taken alone
+    assert len(read_all_events(log)) == 450
+    log.close()
+
+
+def test_a_commit_is_bounded(path: Path) -> None:
+    log = SqliteLog(path, commit_events=100)
+    with write_lock(path):
+        futures = [log.append_soon(several(10)) for _ in range(50)]
+        futures.append(log.append_soon(several(250)))  # more than fits is a commit of its own
+    for future in futures:
+        future.result(10)
+    assert 6 <= commits(log) <= 7
+    assert log.info("session:a").head == 750
+    log.close()
+
+
+@pytest.mark.parametrize("count", [1, 127, 128, 129, 1_000])
+def test_any_number_of_rows_is_inserted(path: Path, count: int) -> None:
+    log = SqliteLog(path)
+    appended = log.append(several(count))
+    assert [each.seq for each in appended] == list(range(1, count + 1))
+    assert numbers(read_events(log, "session:a")) == list(range(1, count + 1))
+    log.close()
+
+
+def test_statements_are_few(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gives up the GIL, which beside a busy loop is the price of a commit."""
+    log = SqliteLog(path)
+    log.append([new(1)])
+    statements: list[str] = []
+    with log._file.writer() as connection:
+        connection.set_trace_callback(statements.append)
+    log.append(several(100))
+    with log._file.writer() as connection:
+        connection.set_trace_callback(None)
+    verbs = [statement.split()[0] for statement in statements]
+    assert verbs == ["BEGIN", "PRAGMA", "INSERT", "INSERT", "COMMIT"]
+    log.close()
+
+
+def test_a_batch_that_cannot_be_stored_fails_alone(path: Path) -> None:
+    log = SqliteLog(path)
+    with write_lock(path):
+        futures = [log.append_soon([new(number)]) for number in range(5)]
+        broken = log.append_soon([new(6), new(7, event_type="\ud800")])
+        futures += [log.append_soon([new(number)]) for number in range(5, 10)]
+    for future in futures:
+        future.result(10)
+    assert isinstance(broken.exception(10), UnicodeEncodeError)
+    assert numbers(read_events(log, "session:a")) == list(range(10))
+    log.close()
+
+
+def test_a_cancelled_batch_is_not_stored(path: Path) -> None:
+    log = SqliteLog(path)
+    with write_lock(path):
+        first = log.append_soon([new(1)])
+        while not first.running():
+            threading.Event().wait(0.001)
+        cancelled = log.append_soon([new(2)])
+        last = log.append_soon([new(3)])
+        assert cancelled.cancel()
+    last.result(10)
+    assert numbers(read_events(log, "session:a")) == [1, 3]
+    assert log.statistics().queued_bytes == 0
+    log.close()
+
+
+def test_a_lease_changes_hands_within_the_queue(path: Path) -> None:
+    clock = VirtualClock()
+    log = SqliteLog(path, clock=clock)
+    mine = log.acquire("runner", "me", 1)
+    assert mine
+    clock.advance(2)
+    with write_lock(path):
+        good = log.append_soon([new(1)], lease=mine)
+        taken: Future[object] = Future()
+        thread = threading.Thread(target=lambda: taken.set_result(log.acquire("runner", "you", 1)))
+        thread.start()
+        while not log._writer._queue:
+            threading.Event().wait(0.001)
+        stale = log.append_soon([new(2)], lease=mine)
+    thread.join()
+    assert good.result(10)
+    assert taken.result(10)
+    assert isinstance(stale.exception(10), StaleToken)
+    log.close()
+
+
+# --- the bound of the queue -----------------------------------------------------------------------
+
+
+def test_a_publisher_that_floods_is_refused_and_goes_on(path: Path) -> None:
+    log = SqliteLog(path)
+    process = psutil.Process()
+    batch = [new(number, data=b'{"n":"%s"}' % os.urandom(5_000).hex().encode()) for number in range(100)]
+    accepted: list[Future[list[Appended]]] = []
+    with write_lock(path):
+        before = process.memory_info().rss
+        with pytest.raises(Busy):
+            accepted.extend(log.append_soon(batch) for _ in range(100_000))
+        with pytest.raises(Busy):
+            log.append_soon(batch)
+        queued = log.statistics()
+        assert 60 * MIB < queued.queued_bytes <= 64 * MIB
+        assert queued.queued_events == 100 * len(accepted)
+        assert process.memory_info().rss - before < 64 * MIB
+    for future in accepted:
+        future.result(30)
+    head = log.append([new(1)])[0].seq
+    assert head == 100 * len(accepted) + 1
+    assert log.statistics().queued_bytes == 0
+    log.close()
+
+
+def test_the_bound_holds_for_distinct_data(path: Path) -> None:
+    log = SqliteLog(path, queue_bytes=4 * MIB)
+    process = psutil.Process()
+    with write_lock(path):
+        before = process.memory_info().rss
+        refused = 0
+        for _ in range(2_000):
+            try:
+                log.append_soon([new(data=b'{"n":"%s"}' % os.urandom(5_000).hex().encode())])
+            except Busy:
+                refused += 1
+        assert refused > 1_000
+        assert process.memory_info().rss - before < 16 * MIB
+    log.close()
+
+
+def test_a_batch_larger_than_the_bound_goes_in_alone(path: Path) -> None:
+    log = SqliteLog(path, queue_bytes=10_000)
+    large = [new(number, data=b'{"n":"%s"}' % (b"a" * 5_000)) for number in range(5)]
+    assert len(log.append(large)) == 5
+    log.close()
+
+
+# --- commits of others ----------------------------------------------------------------------------
+
+
+def test_a_hole_before_a_commit_of_ours_is_announced_first(path: Path) -> None:
+    log = SqliteLog(path, poll_ms=60_000)  # so that only our own commit can find what others wrote
+    other = SqliteLog(path)
+    heard = Heard()
+    log.watch(heard)
+    other.append(several(700))
+    other.end("session:a")
+    log.append([new(701)])
+    records = heard.until(log.head().offset)
+    assert numbers(events_of(records)) == list(range(1, 702))
+    assert all(one.position < two.position for one, two in pairwise(records))
+    assert log.statistics().foreign_events == 700
+    other.close()
+    log.close()
+
+
+def test_who_does_not_watch_reads_nothing_of_others(path: Path) -> None:
+    log = SqliteLog(path)
+    other = SqliteLog(path)
+    other.append(several(10))
+    log.append([new(11)])
+    assert log.statistics().foreign_events == 0
+    heard = Heard()
+    leave = log.watch(heard)
+    other.append([new(12)])
+    heard.until(log.head().offset)
+    leave()
+    other.append([new(13)])
+    log.append([new(14)])
+    again = Heard()
+    log.watch(again)
+    other.append([new(15)])
+    assert numbers(events_of(again.until(log.head().offset))) == [15]
+    assert numbers(events_of(heard.records)) == [12]
+    other.close()
+    log.close()
+
+
+def test_a_watcher_that_cannot_be_told_now_is_told_later(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = SqliteLog(path)
+    other = SqliteLog(path)
+    heard = Heard()
+    log.watch(heard)
+    catch_up = log._writer.announcer._catch_up
+    failures = iter([True, True])
+
+    def fail_twice(until: int) -> None:
+        if next(failures, False):
+            raise sqlite3.OperationalError("a fault in reading, on purpose")
+        catch_up(until)
+
+    monkeypatch.setattr(log._writer.announcer, "_catch_up", fail_twice)
+    other.append([new(1)])
+    log.append([new(2)])
+    assert numbers(events_of(heard.until(log.head().offset))) == [1, 2]
+    other.close()
+    log.close()
+
+
+# --- what it costs --------------------------------------------------------------------------------
+
+
+def test_threads_begin_when_they_are_needed(path: Path) -> None:
+    def names() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("runcast-log")]
+
+    log = SqliteLog(path)
+    log.read_all()
+    log.info("session:a")
+    assert names() == []
+    log.append([new(1)])
+    assert names() == ["runcast-log-writer"]
+    log.close()
+    assert names() == []
+
+
+def test_files_are_closed(path: Path) -> None:
+    log = SqliteLog(path)
+    log.watch(lambda _: None)
+    log.append([new(1)])
+    log.read_all()
+    log.close()
+    assert not [file for file in psutil.Process().open_files() if file.path.startswith(str(path))]
+    assert [file.name for file in path.parent.iterdir()] == ["log.db"]
+
+
+def test_the_wal_stays_short(path: Path) -> None:
+    log = SqliteLog(path, checkpoint_bytes=256 * 1024, wal_cap_bytes=MIB)
+    wal = path.with_name("log.db-wal")
+    largest = 0
+    for _ in range(400):
+        log.append([new(data=b'{"n":"%s"}' % (b"a" * 10_000)) for _ in range(5)])
+        largest = max(largest, wal.stat().st_size)
+    assert largest < 4 * MIB  # 20 MB were written; the rest is what is committed until a checkpoint is done
+    log.close()
+
+
+def test_a_long_reader_does_not_stop_the_writer(path: Path) -> None:
+    log = SqliteLog(path, checkpoint_bytes=64 * 1024, wal_cap_bytes=256 * 1024)
+    log.append([new(0)])
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM events").fetchone()
+    for _ in range(100):
+        log.append([new(data=b'{"n":"%s"}' % (b"a" * 10_000)) for _ in range(5)])
+    reader.execute("COMMIT")
+    reader.close()
+    assert log.info("session:a").head == 501
+    log.close()
+
+
+def test_a_page_of_a_rare_kind_looks_through_a_bounded_stretch(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_reads, "SCAN_POSITIONS", 100)
+    log = SqliteLog(path)
+    log.append([new(0, stream="chat:a"), *several(1_000), new(1_001, stream="chat:a")])
+    pages = read_on(lambda cursor: log.read_all("chat", cursor))
+    assert 10 <= len(pages) <= 12
+    assert [number for page in pages for number in numbers(page.events)] == [0, 1_001]
+    log.clear("session:a")
+    while log.sweep(idle_since=0):
+        pass
+    assert len(read_on(lambda cursor: log.read_all("chat", cursor))) <= 3  # holes are not looked through
+    assert numbers(log.read_all("chat", Cursor(log.epoch, 500)).events) == [1_001]
+    log.close()
+
+
+def test_many_streams_are_remembered_within_bounds(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_append, "CACHED_RUNS", 50)
+    log = SqliteLog(path)
+    for round_ in range(3):
+        for number in range(120):
+            assert log.append([new(stream=f"session:{number}")])[0].seq == round_ + 1
+    assert len(log._writer._appender._runs) <= 52
+    assert len(log.streams(limit=1_000)) == 120
+    log.close()
+
+
+def test_retention_goes_in_small_transactions(path: Path) -> None:
+    clock = VirtualClock()
+    log = SqliteLog(path, clock=clock)
+    log.append(several(500))
+    for number in range(40):
+        log.append(several(5, stream=f"chat:{number}"))
+    clock.advance(3600)
+    log.append(several(10, stream="task:young"))
+    steps = []
+    while step := log.sweep(idle_since=clock.now, limit=50):
+        steps.append(step)
+        log.append([new(stream="task:young")])
+    assert max(steps) <= 50
+    assert sum(steps) >= 700
+    assert [info.stream for info in log.streams()] == ["task:young"]
+    rows = sqlite3.connect(path)
+    counts = [rows.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("streams", "runs")]
+    assert counts == [1, 1]
+    assert rows.execute("SELECT count(*) FROM events").fetchone()[0] == log.info("task:young").head
+    rows.close()
+    log.close()
+
+
+def test_trims_leave_nothing_behind(path: Path) -> None:
+    log = SqliteLog(path)
+    for number in range(20):
+        log.append(several(10, first=10 * number))
+        log.trim("session:a", keep=5)
+        while log.sweep(idle_since=0, limit=7):
+            pass
+    rows = sqlite3.connect(path)
+    events, controls = rows.execute("SELECT count(seq), count(*) - count(seq) FROM events").fetchone()
+    assert events == 5
+    assert controls <= 2
+    rows.close()
+    log.close()
