@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 
 from runcast import __version__
 from runcast.config import Settings
@@ -22,7 +24,7 @@ from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
 from runcast.log.open import open_configured
 from runcast.transport.guard import LoopbackGuard
-from runcast.transport.problem import handle
+from runcast.transport.problem import handle, handle_http
 from runcast.transport.rest import create_streams_router
 from runcast.transport.system import create_system_router
 from runcast.transport.uvicorn_ws import DRAIN_S
@@ -30,6 +32,8 @@ from runcast.transport.uvicorn_ws import DRAIN_S
 KINDS = (SESSION,)
 SWITCH_INTERVAL_S = 0.0002
 """How long a thread may hold the interpreter while another waits: the log's threads must not wait for the loop's."""
+GC_THRESHOLDS = (20_000, 50, 100)
+"""A connection is many objects that live long: looking through all of them often would stop the loop for long."""
 
 
 def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> FastAPI:
@@ -48,6 +52,7 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
         title="Runcast", version=__version__, lifespan=_lifespan(bus, owned), docs_url=None, redoc_url=None
     )
     app.add_exception_handler(RuncastError, handle)
+    app.add_exception_handler(HTTPException, handle_http)
     app.add_middleware(LoopbackGuard, allowed_origins=settings.allowed_origins)
     app.include_router(create_system_router(bus, __version__))
     app.include_router(create_streams_router(bus, {"session": BatchCodec}))
@@ -59,7 +64,8 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
 def _lifespan(bus: Bus, owned: bool) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        if owned:  # it is the whole server, so the process is its own
+            _tune_interpreter()
         bus.processors.load_entry_points()
         bus.start()
         with _drain_on_signals(bus):
@@ -68,6 +74,12 @@ def _lifespan(bus: Bus, owned: bool) -> Any:
             await bus.close()
 
     return lifespan
+
+
+def _tune_interpreter() -> None:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 @contextmanager

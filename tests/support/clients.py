@@ -116,7 +116,8 @@ class RawClient:
         )
         request = self._protocol.connect()
         for name, value in (headers or {}).items():
-            del request.headers[name]
+            if name in request.headers:
+                del request.headers[name]
             request.headers[name] = value
         self._protocol.send_request(request)
         self._inbox: deque[tuple[dict[str, Any] | str, int]] = deque()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -17,10 +18,10 @@ from runcast.errors import RuncastError, StaleToken
 from runcast.log.base import Appended
 from runcast.log.ledger import Ledger, RunState
 from runcast.log.sqlite_queue import StreamJob
-from runcast.log.sqlite_rows import LAST_POSITION, RUN, insert_values, runs
+from runcast.log.sqlite_rows import LAST_POSITION, RUN, insert_values, many_runs
 
 INSERT_ROWS = 128
-"""How many events one statement takes. Each number of rows is a statement of its own, compiled once."""
+"""How many rows one statement takes. Each number of rows is a statement of its own, compiled once."""
 CACHED_RUNS = 10_000
 
 
@@ -83,7 +84,7 @@ class Appender:
         missing = names - self._runs.keys()
         if missing:
             found = connection.execute(_READ_RUNS, (_json(list(missing)),)).fetchone()[0]
-            self._runs.update((run.stream, run) for run in runs.decode(found))
+            self._runs.update((run.stream, run) for run in many_runs.decode(found))
 
     def _read_ids(
         self, connection: sqlite3.Connection, jobs: Sequence[StreamJob]
@@ -119,19 +120,31 @@ def _outcome(job: StreamJob, ledger: Ledger, tokens: dict[str, int]) -> Any:
 
 
 def _write(connection: sqlite3.Connection, ledger: Ledger) -> None:
-    if ledger.opened:
-        current = {run.stream_key: (run.stream_key, run.stream, run.run) for run in ledger.opened}
-        connection.execute(_WRITE_STREAMS, (_json(list(current.values())),))
-    connection.execute(_WRITE_RUNS, (_json(list(ledger.touched.values())),))
-    rows = [insert_values(record, run, given, ledger.now) for run, record, given in ledger.entries]
+    current = {run.stream_key: (run.stream_key, run.stream, run.run) for run in ledger.opened}
+    _insert(connection, _WRITE_STREAMS, list(current.values()))
+    _insert(connection, _WRITE_RUNS, [msgspec.structs.astuple(run)[1:] for run in ledger.touched.values()])
+    entries = [insert_values(record, run, given, ledger.now) for run, record, given in ledger.entries]
+    _insert(connection, _WRITE_EVENTS, entries)
+    for run in ledger.cleared:
+        connection.execute(_DROP_RUNS, (run.stream_key, run.run))
+        connection.execute("DELETE FROM snapshots WHERE stream = ?", (run.stream_key,))
+
+
+def _insert(connection: sqlite3.Connection, sql: Callable[[int], str], rows: list[tuple[Any, ...]]) -> None:
     for first in range(0, len(rows), INSERT_ROWS):
         some = rows[first : first + INSERT_ROWS]
-        connection.execute(_INSERTS[len(some)], [value for row in some for value in row])
-    for run in ledger.cleared:
-        connection.execute(
-            "UPDATE runs SET dropped = 1 WHERE stream = ? AND run < ?", (run.stream_key, run.run)
-        )
-        connection.execute("DELETE FROM snapshots WHERE stream = ?", (run.stream_key,))
+        connection.execute(sql(len(some)), [value for row in some for value in row])
+
+
+def _inserting(table: str, columns: int, on_conflict: str = "") -> Callable[[int], str]:
+    """The statement that inserts so many rows."""
+    row = f"({', '.join('?' * columns)})"
+
+    @cache
+    def sql(rows: int) -> str:
+        return f"INSERT INTO {table} VALUES {', '.join([row] * rows)} {on_conflict}"
+
+    return sql
 
 
 def _json(value: Any) -> str:
@@ -141,7 +154,7 @@ def _json(value: Any) -> str:
 _ids = msgspec.json.Decoder(list[tuple[str, str, int, int, str]])
 
 _READ_RUNS = f"""
-SELECT json_group_array({RUN}) FROM json_each(?) w
+SELECT json_group_array(json_array({RUN("r")})) FROM json_each(?) w
 CROSS JOIN streams s ON s.name = w.value AND s.run IS NOT NULL
 CROSS JOIN runs r ON r.run = s.run"""
 
@@ -154,18 +167,15 @@ CROSS JOIN streams s ON s.stream = e.stream"""
 
 _READ_LEASE = "SELECT name, token FROM leases WHERE name = ?"
 
-_WRITE_STREAMS = """
-INSERT INTO streams (stream, name, run)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)
-WHERE true ON CONFLICT (stream) DO UPDATE SET run = excluded.run"""
-
-_WRITE_RUNS = f"""
-INSERT INTO runs (stream, run, epoch, oldest, head, tag, position, terminal, closed, created, updated)
-SELECT {", ".join(f"json_extract(value, '$[{field}]')" for field in range(1, 12))} FROM json_each(?)
-WHERE true ON CONFLICT (run) DO UPDATE SET oldest = excluded.oldest, head = excluded.head, tag = excluded.tag,
-  position = excluded.position, terminal = excluded.terminal, closed = excluded.closed, updated = excluded.updated"""
-
-_INSERTS = {
-    rows: f"INSERT INTO events VALUES {', '.join(['(?,?,?,?,?,?,?,?,?)'] * rows)}"
-    for rows in range(1, INSERT_ROWS + 1)
-}
+_WRITE_STREAMS = _inserting(
+    "streams (stream, name, run)", 3, "ON CONFLICT (stream) DO UPDATE SET run = excluded.run"
+)
+_WRITE_RUNS = _inserting(
+    "runs (stream, run, epoch, oldest, head, tag, position, terminal, closed, created, updated)",
+    11,
+    """ON CONFLICT (run) DO UPDATE SET oldest = excluded.oldest, head = excluded.head, tag = excluded.tag,
+    position = excluded.position, terminal = excluded.terminal, closed = excluded.closed,
+    updated = excluded.updated""",
+)
+_WRITE_EVENTS = _inserting("events", 9)
+_DROP_RUNS = "UPDATE runs SET dropped = 1 WHERE stream = ? AND run < ?"

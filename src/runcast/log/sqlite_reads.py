@@ -12,7 +12,7 @@ from runcast.core.resume import Run, Start, resume
 from runcast.log.base import Page, StreamInfo
 from runcast.log.ledger import RunState, no_stream
 from runcast.log.pages import firehose_end, no_page, page_of
-from runcast.log.sqlite_rows import LAST_POSITION, RUN, fetch_page, page_sql, runs
+from runcast.log.sqlite_rows import LAST_POSITION, RUN, RUN_COLUMNS, fetch_page, many_runs, page_sql
 
 SCAN_POSITIONS = 10_000
 """How much of the log one page of a firehose looks through: a rare kind must not hold a transaction for seconds."""
@@ -56,8 +56,8 @@ def read_all(
 
 def info(connection: sqlite3.Connection, stream: str) -> StreamInfo:
     """Where the current run of a stream begins and ends."""
-    found, position = connection.execute(_INFO, (stream,)).fetchone()
-    return next((run.info(position) for run in runs.decode(found)), no_stream(stream, position))
+    position, *run = connection.execute(_INFO, (stream,)).fetchone()
+    return RunState(*run).info(position) if run[0] else no_stream(stream, position)
 
 
 def head(connection: sqlite3.Connection, epoch: str) -> Cursor:
@@ -70,7 +70,7 @@ def streams(connection: sqlite3.Connection, kind: str | None, after: str, limit:
     """The streams of `kind`, or all, in the order of their names."""
     low, high = (f"{kind}:", f"{kind};") if kind else ("", "\x7f")
     found, position = connection.execute(_STREAMS, (max(low, after), low, high, limit)).fetchone()
-    return [run.info(position) for run in runs.decode(found)]
+    return [run.info(position) for run in many_runs.decode(found)]
 
 
 def _runs_at(
@@ -78,10 +78,15 @@ def _runs_at(
 ) -> tuple[RunState | None, RunState | None, int | None]:
     """The stream's current run, the one that `after` names, and the tag of the event there."""
     epoch, seq = (after.epoch, after.offset) if after else ("", 0)
-    found = connection.execute(_RUNS_AT, {"stream": stream, "epoch": epoch, "seq": seq}).fetchone()
-    current = next(iter(runs.decode(found[0])), None)
-    named = next(iter(runs.decode(found[1])), None)
-    return current, named, None if found[2] is None else id_tag(found[2])
+    row = connection.execute(_RUNS_AT, {"stream": stream, "epoch": epoch, "seq": seq}).fetchone()
+    if row is None:
+        return None, None, None
+    current, named, event_id = row[:RUN_COLUMNS], row[RUN_COLUMNS:-1], row[-1]
+    return (
+        RunState(*current),
+        RunState(*named) if named[1] else None,
+        None if event_id is None else id_tag(event_id),
+    )
 
 
 def _head_until(connection: sqlite3.Connection, run: RunState, until: int) -> int:
@@ -135,19 +140,18 @@ _PAGE_OF_KIND = page_sql(
 _POSITION = "SELECT position FROM events WHERE run = ? AND seq = ?"
 
 _INFO = f"""
-SELECT json_group_array({RUN}), ({LAST_POSITION})
-FROM streams s JOIN runs r ON r.run = s.run WHERE s.name = ? AND s.run IS NOT NULL"""
+SELECT last.position, {RUN("r")} FROM (SELECT ({LAST_POSITION}) AS position) last
+LEFT JOIN streams s ON s.name = ? AND s.run IS NOT NULL
+LEFT JOIN runs r ON r.run = s.run"""
 
 _STREAMS = f"""
 SELECT json_group_array(json(run)), ({LAST_POSITION}) FROM (
-  SELECT {RUN} AS run FROM streams s CROSS JOIN runs r ON r.run = s.run
+  SELECT json_array({RUN("r")}) AS run FROM streams s CROSS JOIN runs r ON r.run = s.run
   WHERE s.run IS NOT NULL AND s.name > ? AND s.name > ? AND s.name < ? ORDER BY s.name LIMIT ?)"""
 
 _RUNS_AT = f"""
-SELECT
-  (SELECT json_group_array({RUN}) FROM streams s JOIN runs r ON r.run = s.run
-   WHERE s.name = :stream AND s.run IS NOT NULL),
-  (SELECT json_group_array({RUN}) FROM runs r JOIN streams s ON s.stream = r.stream
-   WHERE r.epoch = :epoch AND r.dropped = 0 AND s.name = :stream),
-  (SELECT e.id FROM runs r JOIN events e ON e.run = r.run AND e.seq = :seq AND e.seq >= r.oldest
-   WHERE r.epoch = :epoch AND r.dropped = 0)"""
+SELECT {RUN("r")}, {RUN("n")}, e.id FROM streams s
+CROSS JOIN runs r ON r.run = s.run
+LEFT JOIN runs n ON n.epoch = :epoch AND n.stream = s.stream AND n.dropped = 0
+LEFT JOIN events e ON e.run = n.run AND e.seq = :seq AND e.seq >= n.oldest
+WHERE s.name = :stream AND s.run IS NOT NULL"""

@@ -16,9 +16,12 @@ from runcast.core.event import Event
 from runcast.log.base import PAGE_MAX_BYTES, Change, Control, Record
 from runcast.log.ledger import RunState
 
-RUN = """json_array(s.name, r.stream, r.run, r.epoch, r.oldest, r.head, r.tag, r.position, r.terminal, r.closed,
-  r.created, r.updated)"""
-"""A `RunState` of `streams s` and `runs r`."""
+RUN = (
+    "s.name, {0}.stream, {0}.run, {0}.epoch, {0}.oldest, {0}.head, {0}.tag, {0}.position, {0}.terminal, {0}.closed, "
+    "{0}.created, {0}.updated"
+).format
+"""The columns of a `RunState`, of `streams s` and of `runs` by the name that is given."""
+RUN_COLUMNS = len(RunState.__struct_fields__)
 
 LAST_POSITION = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
 
@@ -96,5 +99,5 @@ def insert_values(record: Record, run: RunState, given: bool, now: int) -> tuple
 
 
 _heads = msgspec.json.Decoder(list[_Head])
-runs = msgspec.json.Decoder(list[RunState], strict=False)
-"""Reads an array of `RUN`; not strict, because SQLite's booleans are numbers."""
+many_runs = msgspec.json.Decoder(list[RunState], strict=False)
+"""Reads a JSON array of `RUN`s; not strict, because SQLite's booleans are numbers."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,14 +73,14 @@ class LoopbackGuard:
             raise UnsupportedType
 
     def _knows(self, origin: str, host: str) -> bool:
-        return origin in self._allowed or urlsplit(origin).netloc == host
+        return origin in self._allowed or _authority(origin) == host.lower()
 
 
 def host_name(host: str) -> str:
-    """A Host header without its port."""
+    """A Host header without its port; case does not matter (RFC 3986 §3.2.2)."""
     if host.startswith("["):
-        return host.partition("]")[0].removeprefix("[")
-    return host.partition(":")[0]
+        return host.partition("]")[0].removeprefix("[").lower()
+    return host.partition(":")[0].lower()
 
 
 @lru_cache(maxsize=64)
@@ -93,6 +94,14 @@ def is_loopback(name: str) -> bool:
         return False
 
 
+def _authority(origin: str) -> str | None:
+    """Host and port of an Origin header; None for one that has none, such as `null`."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
 def _has_body(headers: Mapping[bytes, str]) -> bool:
     return headers.get(b"content-length", "0") != "0" or b"transfer-encoding" in headers
 
@@ -100,7 +109,8 @@ def _has_body(headers: Mapping[bytes, str]) -> bool:
 async def _refuse(error: RuncastError, scope: Scope, receive: Receive, send: Send) -> None:
     """A WebSocket is accepted first: a browser is not told why a handshake failed."""
     if scope["type"] == "http":
-        await problem(error)(scope, receive, send)
+        status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE if isinstance(error, UnsupportedType) else None
+        await problem(error, status)(scope, receive, send)
         return
     await receive()
     await send({"type": "websocket.accept"})

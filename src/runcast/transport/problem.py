@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -65,3 +66,17 @@ async def handle(request: Request, error: Exception) -> Response:
     """The exception handler for an app: every `RuncastError` becomes a problem."""
     del request
     return problem(error if isinstance(error, RuncastError) else RuncastError())
+
+
+async def handle_http(request: Request, error: Exception) -> Response:
+    """The exception handler for what the framework refuses by itself: no such path, another method."""
+    del request
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    body = {
+        "title": status.phrase,
+        "status": status.value,
+        "detail": error.detail,
+        "code": status.name.lower(),
+    }
+    return Response(msgspec.json.encode(body), status.value, error.headers, MEDIA_TYPE)

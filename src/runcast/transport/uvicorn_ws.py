@@ -13,7 +13,6 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode
 from websockets.http11 import Request
-from websockets.server import ServerProtocol
 
 from runcast.core.frames import DEFLATE_WINDOW_BITS
 from runcast.live.codec import Chunk
@@ -29,8 +28,10 @@ _NEEDED = (
     "conn",
     "frames",
     "curr_msg_data_type",
+    "data_received",
     "handle_connect",
     "handle_parser_exception",
+    "handshake_initiated",
     "keepalive_timeout",
     "pause_writing",
     "ping_timer",
@@ -44,6 +45,18 @@ _NEEDED = (
 )
 
 
+_EXTENSIONS = [
+    # No context is taken over in either direction: a connection needs no memory for it, and frames are shared.
+    ServerPerMessageDeflateFactory(
+        server_no_context_takeover=True,
+        client_no_context_takeover=True,
+        server_max_window_bits=DEFLATE_WINDOW_BITS,
+        client_max_window_bits=DEFLATE_WINDOW_BITS,
+        compress_settings={"memLevel": 5},
+    )
+]
+
+
 class FrameProtocol(WebSocketsSansIOProtocol):
     """One client of the fast path.
 
@@ -52,10 +65,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        extensions = [_deflate_factory()] if self.config.ws_per_message_deflate else []
-        self.conn = ServerProtocol(
-            extensions=extensions, max_size=self.config.ws_max_size, logger=self.logger
-        )
+        self.conn.available_extensions = _EXTENSIONS if self.config.ws_per_message_deflate else None
         self.pressure: Pressure | None = None
 
     def handle_connect(self, event: Request) -> None:
@@ -63,6 +73,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         scope = getattr(self, "scope", None)
         if scope is not None:  # else the handshake was refused
             scope["extensions"][EXTENSION] = FrameLink(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a handshake that could not even be read: uvicorn would leave its client waiting for ever."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.handshake_initiated = True
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -178,14 +196,3 @@ def unsupported() -> str:
     made = WebSocketsSansIOProtocol.__init__.__code__.co_names
     missing = [name for name in _NEEDED if name not in source and name not in made]
     return ", ".join(missing)
-
-
-def _deflate_factory() -> ServerPerMessageDeflateFactory:
-    """No context is taken over in either direction: a connection needs no memory for it, and frames are shared."""
-    return ServerPerMessageDeflateFactory(
-        server_no_context_takeover=True,
-        client_no_context_takeover=True,
-        server_max_window_bits=DEFLATE_WINDOW_BITS,
-        client_max_window_bits=DEFLATE_WINDOW_BITS,
-        compress_settings={"memLevel": 5},
-    )

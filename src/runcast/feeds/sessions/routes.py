@@ -32,7 +32,8 @@ def create_sessions_router(bus: Bus) -> APIRouter:
     router = APIRouter(tags=["sessions"], route_class=RequestRoute)
     sessions = _Sessions(bus)
     socket = SessionSocket(bus)
-    router.routes.append(WebSocketRoute("/ws/events/{session_id}", socket, name="session_events"))
+    # `:path`: an id with a slash is answered like any other that cannot be, not by a handshake that fails
+    router.routes.append(WebSocketRoute("/ws/events/{session_id:path}", socket, name="session_events"))
     router.routes.append(WebSocketRoute("/ws/events", socket, name="all_session_events"))
     router.get("/api/sessions", summary="The sessions there are")(sessions.index)
     router.get("/api/sessions/{session_id}", summary="A session's totals")(sessions.totals)

@@ -106,10 +106,9 @@ class _Client:
         limits = self._bus.settings
         if not self._bucket.take(self._loop.time()):
             raise TooMany(f"More than {limits.inbound_rate} messages per second; reconnect more calmly.")
-        if len(message) > limits.inbound_max_bytes:
-            raise TooLarge(
-                f"message: {len(message)} bytes; the limit is {limits.inbound_max_bytes}.", field="message"
-            )
+        size = len(message.encode() if isinstance(message, str) else message)
+        if size > limits.inbound_max_bytes:
+            raise TooLarge(f"message: {size} bytes; the limit is {limits.inbound_max_bytes}.", field="message")
         if isinstance(message, bytes):
             raise InvalidInput("message: a text is expected, not binary data.", field="message")
         try:
