@@ -10,10 +10,11 @@ import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from runcast import __version__
 from runcast.config import Settings
@@ -24,12 +25,16 @@ from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
 from runcast.log.open import open_configured
 from runcast.transport.guard import LoopbackGuard
-from runcast.transport.problem import handle, handle_http
+from runcast.transport.problem import answer_with, handle_http
 from runcast.transport.rest import create_streams_router
 from runcast.transport.system import create_system_router
 from runcast.transport.uvicorn_ws import DRAIN_S
 
 KINDS = (SESSION,)
+CORS: Final[dict[str, Any]] = {
+    "allow_methods": ["GET", "POST", "DELETE"],
+    "allow_headers": ["Content-Type", "Last-Event-ID"],
+}
 SWITCH_INTERVAL_S = 0.0002
 """How long a thread may hold the interpreter while another waits: the log's threads must not wait for the loop's."""
 GC_THRESHOLDS = (20_000, 50, 100)
@@ -51,9 +56,11 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     app = FastAPI(
         title="Runcast", version=__version__, lifespan=_lifespan(bus, owned), docs_url=None, redoc_url=None
     )
-    app.add_exception_handler(RuncastError, handle)
+    app.add_exception_handler(RuncastError, answer_with(bus.refused))
     app.add_exception_handler(HTTPException, handle_http)
-    app.add_middleware(LoopbackGuard, allowed_origins=settings.allowed_origins)
+    if settings.allowed_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.allowed_origins, **CORS)
+    app.add_middleware(LoopbackGuard, allowed_origins=settings.allowed_origins, refused=bus.refused)
     app.include_router(create_system_router(bus, __version__))
     app.include_router(create_streams_router(bus, {"session": BatchCodec}))
     app.include_router(create_sessions_router(bus))

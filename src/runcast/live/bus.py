@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -58,6 +59,8 @@ class Bus:
         self.settings = settings or Settings()
         self.kinds: dict[str, Kind] = {kind.name: kind for kind in kinds}
         self.processors = Processors()
+        self.refused: Counter[str] = Counter()
+        """How often clients were refused something, by the error's code."""
         self.now_us = now_us
         self._hub: Hub | None = None
         self._main: asyncio.Task[None] | None = None

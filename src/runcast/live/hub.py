@@ -54,6 +54,7 @@ class LiveStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     connections: int = 0
     blocked: int = 0
+    stalled: int = 0
     catching_up: int = 0
     topics: int = 0
 
@@ -100,6 +101,7 @@ class Hub:
             SharedPages(source.page, source.log_epoch, limits.page_cache_bytes), limits.catch_up_readers
         )
         self._blocked: dict[Connection, tuple[float, int]] = {}
+        self._stalled = 0
         self.connections: set[Connection] = set()
         self.bells = Bells()
         self.is_draining = False
@@ -201,6 +203,7 @@ class Hub:
         return LiveStatistics(
             connections=len(self.connections),
             blocked=len(self._blocked),
+            stalled=self._stalled,
             catching_up=self._catch_up.waiting(),
             topics=len(self._topics),
         )
@@ -261,6 +264,8 @@ class Hub:
                 if waits < waiting:
                     self._blocked[connection] = (now, waits)
                 elif now - since >= self._limits.stalled_after_s:
+                    del self._blocked[connection]
+                    self._stalled += 1
                     connection.sink.close(TRY_AGAIN_LATER, f"took nothing for {now - since:.0f} s")
 
 

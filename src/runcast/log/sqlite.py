@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from runcast.core.event import Cursor, NewEvent
 from runcast.log import sqlite_reads, sqlite_sweep, sqlite_tables
@@ -27,11 +27,9 @@ from runcast.log.ledger import Ledger, check_keep, ttl_us
 from runcast.log.pages import NEWEST, STREAMS_MAX, check_limit
 from runcast.log.sqlite_checkpoint import RESTART, Checkpointer
 from runcast.log.sqlite_files import Limits, LogFile
-from runcast.log.sqlite_queue import Job, StreamJob, TableJob
+from runcast.log.sqlite_queue import JOB_BYTES, Job, StreamJob, TableJob
 from runcast.log.sqlite_writer import Writer
 from runcast.log.watchers import Callback
-
-T = TypeVar("T")
 
 _FORK_WAIT_S = 10.0
 
@@ -83,10 +81,11 @@ class SqliteLog:
     def append_soon(
         self, events: Sequence[NewEvent], *, lease: Lease | None = None
     ) -> Future[list[Appended]]:
-        size = sum(event.size_bytes for event in events)
-        streams = {event.stream for event in events}
+        batch = tuple(events)  # the caller may change its list as soon as we return
+        size = JOB_BYTES + sum(event.size_bytes for event in batch)
+        streams = {event.stream for event in batch}
         return self._writer.submit(
-            StreamJob(lambda ledger: ledger.append(events), streams, events, lease, size_bytes=size)
+            StreamJob(lambda ledger: ledger.append(batch), streams, batch, lease, size_bytes=size)
         )
 
     def end(self, stream: str) -> StreamInfo:
@@ -157,7 +156,8 @@ class SqliteLog:
 
     def watch(self, callback: Callback) -> Callable[[], None]:
         watch = self._writer.announcer.watch
-        return self._submit(TableJob(lambda connection: watch(connection, callback), transaction=False))
+        job = TableJob(lambda connection: watch(connection, callback), transaction=False)
+        return self._writer.submit(job, first=True).result()
 
     def acquire(self, name: str, owner: str, ttl_s: float) -> Lease | None:
         ttl = ttl_us(ttl_s)
@@ -223,9 +223,10 @@ def _each_open_log(act: Callable[[SqliteLog], None]) -> Callable[[], None]:
     return on_each
 
 
-os.register_at_fork(
-    before=_each_open_log(SqliteLog.before_fork),
-    after_in_parent=_each_open_log(SqliteLog.after_fork_in_parent),
-    after_in_child=_each_open_log(SqliteLog.after_fork_in_child),
-)
+if hasattr(os, "register_at_fork"):  # where there are forks
+    os.register_at_fork(
+        before=_each_open_log(SqliteLog.before_fork),
+        after_in_parent=_each_open_log(SqliteLog.after_fork_in_parent),
+        after_in_child=_each_open_log(SqliteLog.after_fork_in_child),
+    )
 atexit.register(_each_open_log(SqliteLog.close))

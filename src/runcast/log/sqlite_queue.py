@@ -16,6 +16,9 @@ from runcast.log.base import Lease
 from runcast.log.ledger import Ledger
 from runcast.log.sqlite_files import Limits
 
+JOB_BYTES = 1_000
+"""About what a job takes beside its events; so a queue of empty ones is bounded, too."""
+
 
 @dataclass(slots=True, eq=False)
 class StreamJob:
@@ -25,7 +28,7 @@ class StreamJob:
     streams: Collection[str]
     events: Sequence[NewEvent] = ()
     lease: Lease | None = None
-    size_bytes: int = 0
+    size_bytes: int = JOB_BYTES
     future: Future[Any] = field(default_factory=Future[Any])
 
 
@@ -128,4 +131,4 @@ def _events(job: Job) -> int:
 
 
 def _bytes(job: Job) -> int:
-    return job.size_bytes if isinstance(job, StreamJob) else 0
+    return job.size_bytes if isinstance(job, StreamJob) else JOB_BYTES

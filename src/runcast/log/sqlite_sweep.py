@@ -18,12 +18,10 @@ def idle_streams(connection: sqlite3.Connection, idle_since: int, limit: int) ->
 def sweep(connection: sqlite3.Connection, idle_since: int, limit: int) -> int:
     """Remove at most `limit` rows; return how many. What is marked here is invisible at once."""
     _mark(connection, idle_since, limit)
-    left = limit
-    for step in (_delete_dropped, _delete_trimmed):
-        left -= step(connection, left)
-    old = "DELETE FROM leases WHERE token IN (SELECT token FROM leases WHERE expires < ? LIMIT ?)"
-    left -= connection.execute(old, (idle_since, left)).rowcount
-    return limit - left
+    swept = _sweep_dropped(connection, limit)
+    swept += _sweep_trimmed(connection, limit - swept)
+    swept += connection.execute(_OLD_LEASES, (idle_since, limit - swept)).rowcount
+    return swept
 
 
 def _mark(connection: sqlite3.Connection, idle_since: int, limit: int) -> None:
@@ -44,45 +42,34 @@ def _mark(connection: sqlite3.Connection, idle_since: int, limit: int) -> None:
     connection.execute(f"UPDATE runs SET dropped = 1 WHERE stream IN {_EACH}", (streams,))
 
 
-def _delete_dropped(connection: sqlite3.Connection, limit: int) -> int:
+def _sweep_dropped(connection: sqlite3.Connection, limit: int) -> int:
+    """Delete the rows of dropped runs, then the runs, then the names of streams that have none left."""
     dropped = connection.execute(
         "SELECT run, stream FROM runs WHERE dropped = 1 LIMIT ?", (limit,)
     ).fetchall()
-    left = limit
+    swept = 0
     for run, stream in dropped:
-        left -= connection.execute(f"{_DELETE} WHERE run = ? LIMIT ?)", (run, left)).rowcount
-        if left <= 0:
+        swept += connection.execute(_ROWS_OF_RUN, (run, limit - swept)).rowcount
+        if swept >= limit:
             break
-        left -= connection.execute("DELETE FROM runs WHERE run = ?", (run,)).rowcount
-        connection.execute(
-            """DELETE FROM streams WHERE stream = ?1 AND run IS NULL
-               AND NOT EXISTS (SELECT 1 FROM runs WHERE stream = ?1)""",
-            (stream,),
-        )
-    return limit - left
+        swept += connection.execute("DELETE FROM runs WHERE run = ?", (run,)).rowcount
+        connection.execute(_NAME_WITHOUT_RUNS, (stream,))
+    return swept
 
 
-def _delete_trimmed(connection: sqlite3.Connection, limit: int) -> int:
+def _sweep_trimmed(connection: sqlite3.Connection, limit: int) -> int:
+    """Delete what lies before the first event that is kept: earlier events, and the notes of earlier trims."""
     trimmed = connection.execute(
         "SELECT run, oldest FROM runs WHERE swept < oldest AND dropped = 0 LIMIT ?", (limit,)
     ).fetchall()
-    left = limit
+    swept = 0
     for run, oldest in trimmed:
-        if left <= 0:
+        swept += connection.execute(_EVENTS_BEFORE, (run, oldest, limit - swept)).rowcount
+        swept += connection.execute(_CONTROLS_BEFORE, (run, oldest, limit - swept)).rowcount
+        if swept >= limit:
             break
-        deleted = connection.execute(
-            f"{_DELETE} WHERE run = ? AND seq < ? ORDER BY seq LIMIT ?)", (run, oldest, left)
-        ).rowcount
-        if deleted < left:
-            # The control rows of earlier trims lie before the first event that is kept. The last one lies after it.
-            connection.execute(
-                f"""{_DELETE} WHERE run = ?1 AND seq IS NULL
-                    AND position < (SELECT position FROM events WHERE run = ?1 AND seq = ?2))""",
-                (run, oldest),
-            )
-            connection.execute("UPDATE runs SET swept = oldest WHERE run = ?", (run,))
-        left -= deleted
-    return limit - left
+        connection.execute("UPDATE runs SET swept = oldest WHERE run = ?", (run,))
+    return swept
 
 
 def _json(rows: Iterable[tuple[int]]) -> str:
@@ -90,4 +77,16 @@ def _json(rows: Iterable[tuple[int]]) -> str:
 
 
 _EACH = "(SELECT value FROM json_each(?))"
-_DELETE = "DELETE FROM events WHERE position IN (SELECT position FROM events"
+_ROWS_OF_RUN = """
+DELETE FROM events WHERE position IN (SELECT position FROM events WHERE run = ? LIMIT ?)"""
+_EVENTS_BEFORE = """
+DELETE FROM events WHERE position IN (
+  SELECT position FROM events WHERE run = ? AND seq < ? ORDER BY seq LIMIT ?)"""
+_CONTROLS_BEFORE = """
+DELETE FROM events WHERE position IN (
+  SELECT position FROM events WHERE run = ?1 AND seq IS NULL
+  AND position < (SELECT position FROM events WHERE run = ?1 AND seq = ?2) LIMIT ?3)"""
+_NAME_WITHOUT_RUNS = """
+DELETE FROM streams WHERE stream = ?1 AND run IS NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE stream = ?1)"""
+_OLD_LEASES = """
+DELETE FROM leases WHERE token IN (SELECT token FROM leases WHERE expires < ? LIMIT ?)"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from runcast.errors import InvalidEvent, InvalidInput, TooLarge
 from runcast.kinds.base import Publish
@@ -19,14 +19,18 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
     Raises:
         TooLarge: it is over `max_bytes`; the rest is not read.
+        InvalidInput: the client broke off; nobody hears of it any more.
     """
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > max_bytes:
-            raise TooLarge(f"body: over the limit of {max_bytes} bytes.", field="body")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > max_bytes:
+                raise TooLarge(f"body: over the limit of {max_bytes} bytes.", field="body")
+            parts.append(part)
+    except ClientDisconnect:
+        raise InvalidInput("body: the request broke off.", field="body") from None
     return b"".join(parts)
 
 

@@ -8,6 +8,7 @@ forwarded (a proxy in front means that the world is), and a browser's page is on
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -39,8 +40,9 @@ class UnsupportedType(InvalidInput):
 class LoopbackGuard:
     """ASGI middleware that lets in only what an open server may answer."""
 
-    def __init__(self, app: ASGIApp, allowed_origins: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, allowed_origins: Iterable[str], refused: Counter[str]) -> None:
         self._app = app
+        self._refused = refused
         self._allowed = frozenset(allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,6 +51,7 @@ class LoopbackGuard:
             try:
                 self._check(scope)
             except RuncastError as error:
+                self._refused[error.code] += 1
                 await _refuse(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)

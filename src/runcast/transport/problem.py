@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -62,10 +63,16 @@ def problem(error: RuncastError, status: HTTPStatus | None = None) -> Response:
     return Response(msgspec.json.encode(body), status.value, headers, MEDIA_TYPE)
 
 
-async def handle(request: Request, error: Exception) -> Response:
-    """The exception handler for an app: every `RuncastError` becomes a problem."""
-    del request
-    return problem(error if isinstance(error, RuncastError) else RuncastError())
+def answer_with(refused: Counter[str]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """The exception handler for an app: every `RuncastError` becomes a problem, counted by its code."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        del request
+        known = error if isinstance(error, RuncastError) else RuncastError()
+        refused[known.code] += 1
+        return problem(known)
+
+    return handle
 
 
 async def handle_http(request: Request, error: Exception) -> Response:

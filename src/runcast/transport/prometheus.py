@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -39,6 +39,7 @@ class BusCollector(Collector):
 
     def _live(self) -> Iterable[Metric]:
         bus, traffic, live = self._bus, self._bus.traffic(), self._bus.live_statistics()
+        failures = bus.processors.failures
         yield _counter(
             "runcast_events_delivered", "Events written to clients, for each client.", traffic.events
         )
@@ -52,12 +53,12 @@ class BusCollector(Collector):
         )
         yield _gauge("runcast_topics", "Streams and firehoses with clients here.", live.topics)
         yield _counter("runcast_processor_drops", "Events that a processor dropped.", bus.processors.dropped)
-        failures = CounterMetricFamily(
-            "runcast_processor_failures", "Events that a processor failed on.", labels=["processor"]
+        yield _by_label(
+            "runcast_processor_failures", "Events that a processor failed on.", "processor", failures
         )
-        for name, count in bus.processors.failures.items():
-            failures.add_metric([name], count)
-        yield failures
+        yield _by_label(
+            "runcast_refusals", "What clients were refused, by the error's code.", "code", bus.refused
+        )
 
 
 def metrics_text(bus: Bus) -> bytes:
@@ -73,3 +74,10 @@ def _counter(name: str, text: str, value: float) -> Metric:
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _by_label(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, count in counts.items():
+        family.add_metric([value], count)
+    return family

@@ -44,6 +44,7 @@ class SessionSocket:
         try:
             client = await self._admit(scope, peer)
         except RuncastError as error:
+            self._bus.refused[error.code] += 1
             message = error_message(error, self._bus.now_us())
             await peer.refuse(message.payload.decode(), POLICY_VIOLATION, error.code)
         else:
@@ -93,12 +94,12 @@ class _Client:
         """Answer one message of the client."""
         try:
             self._check(message)
-        except (TooLarge, TooMany) as error:
+        except RuncastError as error:
+            self._bus.refused[error.code] += 1
             self._tell(error_message(error, self._bus.now_us()))
-            too_big = isinstance(error, TooLarge)
-            self._peer.sink.close(MESSAGE_TOO_BIG if too_big else POLICY_VIOLATION, error.code)
-        except InvalidInput as error:
-            self._tell(error_message(error, self._bus.now_us()))
+            if isinstance(error, TooLarge | TooMany):
+                code = MESSAGE_TOO_BIG if isinstance(error, TooLarge) else POLICY_VIOLATION
+                self._peer.sink.close(code, error.code)
         else:
             self._tell(pong_message(self._bus.now_us()))
 
@@ -108,7 +109,9 @@ class _Client:
             raise TooMany(f"More than {limits.inbound_rate} messages per second; reconnect more calmly.")
         size = len(message.encode() if isinstance(message, str) else message)
         if size > limits.inbound_max_bytes:
-            raise TooLarge(f"message: {size} bytes; the limit is {limits.inbound_max_bytes}.", field="message")
+            raise TooLarge(
+                f"message: {size} bytes; the limit is {limits.inbound_max_bytes}.", field="message"
+            )
         if isinstance(message, bytes):
             raise InvalidInput("message: a text is expected, not binary data.", field="message")
         try:
