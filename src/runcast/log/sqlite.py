@@ -25,7 +25,6 @@ from runcast.log.base import (
 )
 from runcast.log.ledger import Ledger, check_keep, ttl_us
 from runcast.log.pages import NEWEST, STREAMS_MAX, check_limit
-from runcast.log.sqlite_checkpoint import RESTART, Checkpointer
 from runcast.log.sqlite_files import Limits, LogFile
 from runcast.log.sqlite_queue import JOB_BYTES, Job, StreamJob, TableJob
 from runcast.log.sqlite_writer import Writer
@@ -64,14 +63,9 @@ class SqliteLog:
         self._clock = clock or (lambda: time.time_ns() // 1000)
         self._limits = Limits(**limits)
         self._file = LogFile(self.path, self._limits)
-        self._begin()
+        self._writer = Writer(self._file, self._limits, self._clock)
         _open_logs.add(self)  # before anything is open, should another thread fork just now
         self.epoch = self._file.open()
-
-    def _begin(self) -> None:
-        """Make what has threads, none of which is running yet."""
-        self._checkpointer = Checkpointer(self._file, self._limits, self._restart_wal)
-        self._writer = Writer(self._file, self._limits, self._clock, self._checkpointer.grown)
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -184,13 +178,8 @@ class SqliteLog:
 
     def close(self) -> None:
         self._writer.close()
-        self._checkpointer.close()
         self._file.close()
         _open_logs.discard(self)
-
-    def _restart_wal(self) -> None:
-        restart = TableJob(lambda connection: connection.execute(RESTART).fetchall(), transaction=False)
-        self._writer.submit(restart, first=True)
 
     # --- forks and the end of the process ----------------------------------------------------
 
@@ -208,7 +197,7 @@ class SqliteLog:
     def after_fork_in_child(self) -> None:
         """Begin anew: the parent's threads are not here, and what it had queued is its own business."""
         self._file.begin_anew()
-        self._begin()
+        self._writer = Writer(self._file, self._limits, self._clock)
 
 
 _logger = logging.getLogger("runcast.log")

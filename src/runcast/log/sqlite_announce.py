@@ -27,12 +27,16 @@ _RECORDS = page_sql(
 
 
 class Announcer:
-    """Knows up to which position the watchers of this log were told."""
+    """Knows up to which position the watchers of this log were told.
 
-    def __init__(self, file: LogFile) -> None:
+    `on_foreign` hears of the size in bytes of what other processes have written.
+    """
+
+    def __init__(self, file: LogFile, on_foreign: Callable[[int], None]) -> None:
         self.watchers = Watchers()
         self.foreign_events = 0
         self._file = file
+        self._on_foreign = on_foreign
         self._told = 0
         self._seen: tuple[sqlite3.Connection, int] | None = None
 
@@ -82,7 +86,9 @@ class Announcer:
                 records, cut = fetch_page(connection, _RECORDS, page)
             more = cut or len(records) == PAGE_MAX_EVENTS
             if records:
-                self.foreign_events += sum(isinstance(record, Event) for record in records)
+                events = [record for record in records if isinstance(record, Event)]
+                self.foreign_events += len(events)
+                self._on_foreign(sum(event.size_bytes for event in events))
                 self.watchers.tell(records)
                 self._told = records[-1].position
 

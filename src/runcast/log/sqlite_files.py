@@ -29,16 +29,22 @@ if sys.platform == "darwin":  # where fsync alone leaves the data in the disk's 
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of an SQLite log; `SqliteLog` says what they mean."""
+    """The settings of an SQLite log."""
 
     queue_bytes: int = 64 * MIB
+    """What may wait for its commit, before `Busy` is raised."""
     commit_events: int = 1_000
+    """How many events go into one transaction; a batch is not divided."""
     commit_bytes: int = 4 * MIB
+    """How many bytes go into one transaction; a batch is not divided."""
     poll_ms: float = 8
+    """How often to look for commits of other processes, while somebody watches."""
     busy_deadline_s: float = 5
+    """How long to try while another process keeps the file locked, before `Busy` is raised."""
     checkpoint_bytes: int = 4 * MIB
-    wal_cap_bytes: int = 64 * MIB
+    """How long the WAL grows before it is moved into the file."""
     readers: int = 4
+    """How many reads run at once; more wait."""
 
 
 class LogFile:
@@ -68,7 +74,7 @@ class LogFile:
         self._idle_readers: list[sqlite3.Connection] = []
         self._reading = threading.BoundedSemaphore(self._limits.readers)
         self._turn = threading.Condition()
-        self._users = 0
+        self._lent: dict[object, bool] = {}  # whether it is to a reader
         self._shut = False
 
     # --- lending connections -----------------------------------------------------------------
@@ -81,13 +87,6 @@ class LogFile:
             yield self._writer
 
     @contextmanager
-    def checkpointer(self) -> Generator[sqlite3.Connection]:
-        """The connection of the checkpointer's thread, which does not wait either."""
-        with self._using():
-            self._checkpointer = self._checkpointer or self._connect(*_NEVER_WAIT)
-            yield self._checkpointer
-
-    @contextmanager
     def reader(self) -> Generator[sqlite3.Connection]:
         """A connection in a read transaction: all that is read through it is of one moment.
 
@@ -96,7 +95,7 @@ class LogFile:
         Raises:
             LogError: whatever SQLite complains of meanwhile.
         """
-        with self._using(), self._reading, translated(self.path):
+        with self._using(reading=True), self._reading, translated(self.path):
             connection = self._idle_reader() or self._connect(*_READ_ONLY)
             try:
                 connection.execute("BEGIN")
@@ -114,19 +113,37 @@ class LogFile:
             return None
 
     @contextmanager
-    def _using(self) -> Generator[None]:
+    def _using(self, *, reading: bool = False) -> Generator[None]:
+        ticket = object()
         with self._turn:
             while self._shut:
                 self._turn.wait()
             if self._closed:
                 raise LogClosed
-            self._users += 1
+            self._lent[ticket] = reading
         try:
             yield
         finally:
             with self._turn:
-                self._users -= 1
+                del self._lent[ticket]
                 self._turn.notify_all()
+
+    # --- the WAL -----------------------------------------------------------------------------
+
+    def checkpoint(self) -> None:
+        """Move the WAL into the file, as far as no reader needs it, while `writer` is lent and has the write lock.
+
+        Raises:
+            sqlite3.Error: it failed.
+        """
+        self._checkpointer = self._checkpointer or self._connect(*_NEVER_WAIT)
+        self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def wait_for_readers(self, timeout_s: float) -> None:
+        """Wait until every read that is under way now has ended. Others may begin meanwhile."""
+        with self._turn:
+            readers = {ticket for ticket, reading in self._lent.items() if reading}
+            self._turn.wait_for(lambda: readers.isdisjoint(self._lent), timeout_s)
 
     # --- all at once -------------------------------------------------------------------------
 
@@ -134,7 +151,7 @@ class LogFile:
         """Close every connection, and lend none until `reopen`; False if one stayed lent for too long."""
         with self._turn:
             self._shut = True
-            idle = self._turn.wait_for(lambda: self._users == 0, timeout_s)
+            idle = self._turn.wait_for(lambda: not self._lent, timeout_s)
             if idle:
                 self._disconnect_all()
             return idle
@@ -149,7 +166,7 @@ class LogFile:
         """Close every connection for good, as soon as none is lent. Idempotent."""
         with self._turn:
             self._closed = True
-            self._turn.wait_for(lambda: self._users == 0)
+            self._turn.wait_for(lambda: not self._lent)
             self._disconnect_all()
 
     def _disconnect_all(self) -> None:

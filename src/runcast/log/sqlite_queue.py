@@ -63,13 +63,18 @@ class JobQueue:
         """Add `job` at the end, or in front of all.
 
         Raises:
-            Busy: there would be too many bytes. A job that is too large by itself goes in when nothing waits.
+            Busy: there would be too many bytes. A job that is too large by itself goes in when nothing waits, and
+                a `TableJob` at any time: somebody waits for each, so they are as few as threads.
             LogClosed: after `close`.
         """
         with self._wake:
             if self._closed:
                 raise LogClosed
-            if self.bytes and self.bytes + _bytes(job) > self._limits.queue_bytes:
+            if (
+                isinstance(job, StreamJob)
+                and self.bytes
+                and self.bytes + job.size_bytes > self._limits.queue_bytes
+            ):
                 raise Busy
             (self._jobs.appendleft if first else self._jobs.append)(job)
             self._count(job, 1)
@@ -109,13 +114,11 @@ class JobQueue:
 
     def _pop_group(self) -> list[Job]:
         first = self._jobs.popleft()
-        group: list[Job] = [first]
+        group = [first]
         events, size = _events(first), _bytes(first)
-        while (
-            isinstance(first, StreamJob) and self._jobs and isinstance(following := self._jobs[0], StreamJob)
-        ):
-            events += _events(following)
-            size += following.size_bytes
+        while isinstance(first, StreamJob) and self._jobs and isinstance(self._jobs[0], StreamJob):
+            events += _events(self._jobs[0])
+            size += _bytes(self._jobs[0])
             if events > self._limits.commit_events or size > self._limits.commit_bytes:
                 break
             group.append(self._jobs.popleft())
@@ -131,4 +134,4 @@ def _events(job: Job) -> int:
 
 
 def _bytes(job: Job) -> int:
-    return job.size_bytes if isinstance(job, StreamJob) else JOB_BYTES
+    return job.size_bytes if isinstance(job, StreamJob) else 0

@@ -19,6 +19,7 @@ from runcast.errors import LogError, LogReadOnly
 from runcast.log.base import LogStatistics
 from runcast.log.sqlite_announce import Announcer
 from runcast.log.sqlite_append import Appender, Outcome
+from runcast.log.sqlite_checkpoint import Checkpointer
 from runcast.log.sqlite_errors import is_busy, log_error
 from runcast.log.sqlite_files import Limits, LogFile, pause
 from runcast.log.sqlite_queue import Job, JobQueue, StreamJob, TableJob
@@ -27,10 +28,7 @@ _logger = logging.getLogger("runcast.log")
 
 COMPETING_S = 0.1
 """After a commit of another process we leave it a chance between ours for so long."""
-COMMIT_OVERHEAD_BYTES = 20_000
-"""About what a commit adds to the WAL beside its events: some pages of the trees."""
-
-_OF_VALUES = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+_OF_VALUES = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.IntegrityError)
 """Errors about what was to be stored, not about the file."""
 
 
@@ -41,16 +39,13 @@ class Writer:
         file: the log's file.
         limits: the bounds of the queue and of a transaction.
         clock: the time in microseconds.
-        on_growth: told after each commit by about how many bytes the WAL has grown.
     """
 
-    def __init__(
-        self, file: LogFile, limits: Limits, clock: Callable[[], int], on_growth: Callable[[int], None]
-    ) -> None:
-        self.announcer = Announcer(file)
+    def __init__(self, file: LogFile, limits: Limits, clock: Callable[[], int]) -> None:
         self._file = file
         self._limits = limits
-        self._on_growth = on_growth
+        self._checkpointer = Checkpointer(file, limits)
+        self.announcer = Announcer(file, self._checkpointer.committed)
         self._appender = Appender(clock)
         self._queue = JobQueue(limits)
         self._starting = threading.Lock()
@@ -103,17 +98,24 @@ class Writer:
     def _run(self) -> None:
         while (group := self._queue.take(self._poll_s)) is not None:
             try:
-                if not group:
-                    self.announcer.listen()
-                elif isinstance(group[0], TableJob):
-                    self._do_alone(group[0])
-                else:
-                    self._do_together(cast("list[StreamJob]", group))
+                self._do(group)
             except Exception:
                 _logger.exception("The log's writer met a fault of its own, and goes on.")
             self._queue.done(group)
+            if self._checkpointer.due(idle=not self._queue):
+                self._checkpoint()
             if self._queue and time.monotonic() < self._competing_until:
                 pause()
+        if self._checkpointer.overdue():
+            self._checkpoint()
+
+    def _do(self, group: list[Job]) -> None:
+        if not group:
+            self.announcer.listen()
+        elif isinstance(group[0], TableJob):
+            self._do_alone(group[0])
+        else:
+            self._do_together(cast("list[StreamJob]", group))
 
     @property
     def _poll_s(self) -> float | None:
@@ -139,13 +141,11 @@ class Writer:
                 outcome = self._appender.apply(connection, jobs)
         except Exception as error:  # noqa: BLE001 - the thread's root; the callers get it
             explained = self._explained(error)
-            if len(jobs) > 1 and not isinstance(
-                explained, LogError
-            ):  # one of them is to blame, and fails alone
-                for job in jobs:
-                    self._do_together([job])
-            else:
+            if isinstance(explained, LogError) or len(jobs) == 1:
                 _answer(jobs, [explained] * len(jobs))
+                return
+            for job in jobs:  # one of them is to blame, and fails alone
+                self._do_together([job])
         else:
             try:
                 self._committed(jobs, outcome)
@@ -159,9 +159,16 @@ class Writer:
         if ledger.entries:
             self._commits += 1
             self._appended += ledger.stored
-            self._on_growth(COMMIT_OVERHEAD_BYTES + sum(job.size_bytes for job in jobs))
+            self._checkpointer.committed(sum(job.size_bytes for job in jobs))
             self.announcer.committed(outcome.before, ledger.position, ledger.records)
         self._duplicates += ledger.repeated
+
+    def _checkpoint(self) -> None:
+        try:
+            with self._transaction():
+                self._checkpointer.run()
+        except sqlite3.Error as error:
+            _logger.warning("The log's WAL could not be moved into its file, and grows: %s.", error)
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
@@ -196,9 +203,7 @@ class Writer:
 
     def _explained(self, error: Exception) -> Exception:
         """The error as the callers get it. A value that SQLite does not take is no fault of the log's."""
-        if not isinstance(error, sqlite3.Error) or isinstance(
-            error, sqlite3.InterfaceError | sqlite3.DataError
-        ):
+        if not isinstance(error, sqlite3.Error) or isinstance(error, _OF_VALUES):
             return error
         explained = log_error(error, self._file.path)
         explained.__cause__ = error
