@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import multiprocessing
 import os
 import signal
 import sys
@@ -75,7 +76,7 @@ def _lifespan(bus: Bus, owned: bool) -> Any:
             _tune_interpreter()
         bus.processors.load_entry_points()
         bus.start()
-        with _drain_on_signals(bus):
+        with _drain_on_signals(bus), _end_with_parent():
             yield {DRAIN_S: bus.settings.drain_s}
         if owned:
             await bus.close()
@@ -113,3 +114,23 @@ def _drain_on_signals(bus: Bus) -> Generator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _end_with_parent() -> Generator[None]:
+    """A worker whose supervisor was killed stops, too: nobody else would, and it holds the port."""
+    parent = multiprocessing.parent_process()
+    if parent is None or sys.platform == "win32":  # its loop has no readers of pipes
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.remove_reader(parent.sentinel)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, stop)
+    try:
+        yield
+    finally:
+        loop.remove_reader(parent.sentinel)
