@@ -13,7 +13,8 @@
     │   └── StreamReset         the stream was cleared or begun anew
     ├── Refused                 understood, and not allowed
     │   ├── Forbidden
-    │   └── TooMany             a limit on connections or on rate
+    │   ├── TooMany             a limit on connections or on rate
+    │   └── Restarting          (retryable) this process takes no new clients any more
     ├── LogError                the log cannot do it
     │   ├── Busy                (retryable) the append queue is full or the file stays locked
     │   ├── LogClosed
@@ -140,6 +141,14 @@ class TooMany(Refused):
     code = "too_many"
     retryable = True
     message = "Too many at once; try again later."
+
+
+class Restarting(Refused):
+    """This process is about to end and takes no new clients; another one is likely there in a moment."""
+
+    code = "restarting"
+    retryable = True
+    message = "This server is about to restart; reconnect in a moment."
 
 
 class LogError(RuncastError):

@@ -10,7 +10,7 @@ from tests.support.watcher import Watcher
 
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.core.scope import Scope
-from runcast.errors import TooMany
+from runcast.errors import Restarting, TooMany
 from runcast.live.codec import MESSAGE_MAX_BYTES, Chunk
 from runcast.live.hub import Limits
 
@@ -173,18 +173,28 @@ def test_deliveries_are_counted_for_the_topic_and_for_all() -> None:
 
 def test_room_is_limited_by_process_and_by_stream() -> None:
     async def test(stage: Stage) -> None:
-        scope = Scope.of_stream(STREAM)
+        other = Scope.of_stream("session:other")
         await stage.watch()
-        stage.hub.check_room(scope)
         await stage.watch()
+        third = Watcher()
         with pytest.raises(TooMany, match="session:stage has its 2 clients"):
-            stage.hub.check_room(scope)
-        stage.hub.check_room(Scope.of_stream("session:other"))
-        await stage.watch(scope=Scope.of_stream("session:other"))
+            await stage.watch(watcher=third)
+        assert third.connection is not None
+        third.connection.closed()
+        await stage.watch(scope=other)
         with pytest.raises(TooMany, match="its 3 clients"):
-            stage.hub.check_room(Scope.of_stream("session:third"))
+            await stage.watch(scope=other)
 
     on_stage(test, Limits(max_connections=3, max_clients_per_scope=2))
+
+
+def test_room_is_counted_exactly_when_many_come_at_once() -> None:
+    async def test(stage: Stage) -> None:
+        coming = await asyncio.gather(*(stage.watch() for _ in range(10)), return_exceptions=True)
+        assert sum(isinstance(one, Watcher) for one in coming) == 2
+        assert sum(isinstance(one, TooMany) for one in coming) == 8
+
+    on_stage(test, Limits(max_clients_per_scope=2))
 
 
 def test_what_may_wait_for_a_client_shrinks_with_their_number() -> None:
@@ -201,8 +211,8 @@ def test_a_drain_tells_every_client_to_reconnect_spread_over_time() -> None:
     async def test(stage: Stage) -> None:
         watchers = [await stage.watch() for _ in range(100)]
         stage.hub.drain(2.0)
-        with pytest.raises(TooMany, match="restart"):
-            stage.hub.check_room(Scope.of_stream(STREAM))
+        with pytest.raises(Restarting):
+            await stage.watch()
         await asyncio.sleep(1.0)
         told = sum(watcher.closed_with is not None for watcher in watchers)
         assert 40 <= told <= 60

@@ -8,9 +8,10 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from runcast.log.base import Control, Record
 from runcast.log.conformance.support import Heard, events_of, new
@@ -23,6 +24,12 @@ def start(program: str, *arguments: object, prefix: tuple[str, ...] = ()) -> sub
     """Run a program of this module."""
     command = [*prefix, sys.executable, "-m", "tests.log.programs", program, *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def query(path: str | Path, sql: str) -> list[Any]:
+    """Look into the file, or change it, behind the log's back."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return connection.execute(sql).fetchall()
 
 
 @contextmanager
@@ -41,9 +48,9 @@ def say(*words: object) -> None:
     print(*words, flush=True)
 
 
-def write_for_ever(path: str, name: str) -> None:
+def write_for_ever(path: str, name: str, checkpoint_bytes: str = "4000000") -> None:
     """Append single events and batches of 5 and 50; say each id that was acknowledged, with its seq."""
-    log = SqliteLog(path)
+    log = SqliteLog(path, checkpoint_bytes=int(checkpoint_bytes))
     for batch in count():
         size = (1, 5, 50)[batch % 3]
         events = [new(number, event_id=f"{name}-{batch}-{number}") for number in range(size)]

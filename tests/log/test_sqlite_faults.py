@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.log.programs import write_lock
+from tests.log.programs import query, write_lock
 
 from runcast.errors import Busy, LogCorrupt, LogError, LogFull, LogReadOnly, LogTooNew
 from runcast.log import sqlite_format
@@ -123,7 +123,7 @@ def test_a_crashed_log_on_a_read_only_disk_is_not_read_wrongly(tmp_path: Path) -
         shutil.copy(f"{live}-wal", f"{path}-wal")
         log.close()
         subprocess.run(["mount", "-o", "remount,ro", tmp_path], check=True)
-        with pytest.raises(LogReadOnly, match="repaired"):
+        with pytest.raises(LogReadOnly, match="files beside it"):
             SqliteLog(path)
 
 
@@ -138,9 +138,7 @@ def test_a_file_that_is_no_database(path: Path) -> None:
 
 
 def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
-    foreign = sqlite3.connect(path)
-    foreign.execute("CREATE TABLE accounts (name TEXT)")
-    foreign.close()
+    query(path, "CREATE TABLE accounts (name TEXT)")
     before = path.read_bytes()
     with pytest.raises(LogCorrupt, match="another program"):
         SqliteLog(path)
@@ -186,9 +184,7 @@ def test_a_damaged_file_is_said_to_be_damaged(path: Path) -> None:
 
 def test_a_newer_format_is_refused(path: Path) -> None:
     SqliteLog(path).close()
-    newer = sqlite3.connect(path)
-    newer.execute("PRAGMA user_version = 7")
-    newer.close()
+    query(path, "PRAGMA user_version = 7")
     with pytest.raises(LogTooNew, match=r"format 7.* up to 1\b"):
         SqliteLog(path)
 
@@ -216,7 +212,7 @@ def test_an_older_format_is_migrated_in_one_transaction(path: Path, monkeypatch:
     assert numbers(read_events(log, "session:a")) == [1, 2, 3]
     log.close()
     assert _format(path) == 3
-    assert sqlite3.connect(path).execute("SELECT DISTINCT note FROM runs").fetchall() == [("migrated",)]
+    assert query(path, "SELECT DISTINCT note FROM runs") == [("migrated",)]
     _migrations(monkeypatch, [])
     with pytest.raises(LogTooNew, match=r"format 3.* up to 1\b"):
         SqliteLog(path)
@@ -227,11 +223,7 @@ def _migrations(monkeypatch: pytest.MonkeyPatch, migrations: list[sqlite_format.
 
 
 def _format(path: Path) -> int:
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute("PRAGMA user_version").fetchone()[0]
-    finally:
-        connection.close()
+    return query(path, "PRAGMA user_version")[0][0]
 
 
 def test_the_schema_is_split_into_statements() -> None:

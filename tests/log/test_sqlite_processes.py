@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import signal
-import sqlite3
 from collections import Counter
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def test_a_writer_that_is_killed_loses_nothing_acknowledged(path: Path) -> None:
     assert len(kept) == len(events)
     assert {event_id: kept.get(event_id) for event_id in acknowledged} == acknowledged
     assert len(acknowledged) > 100
-    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert programs.query(path, "PRAGMA integrity_check") == [("ok",)]
     log.close()
 
 

@@ -3,15 +3,17 @@
 import os
 import sqlite3
 import threading
+from collections.abc import Generator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.log.programs import write_lock
+from tests.log.programs import query, write_lock
 
-from runcast.core.event import Cursor
+from runcast.core.event import Cursor, NewEvent
 from runcast.errors import Busy, StaleToken
 from runcast.log import sqlite_append, sqlite_reads
 from runcast.log.base import Appended
@@ -279,28 +281,107 @@ def test_files_are_closed(path: Path) -> None:
 
 
 def test_the_wal_stays_short(path: Path) -> None:
-    log = SqliteLog(path, checkpoint_bytes=256 * 1024, wal_cap_bytes=MIB)
-    wal = path.with_name("log.db-wal")
-    largest = 0
-    for _ in range(400):
-        log.append([new(data=b'{"n":"%s"}' % (b"a" * 10_000)) for _ in range(5)])
-        largest = max(largest, wal.stat().st_size)
-    assert largest < 4 * MIB  # 20 MB were written; the rest is what is committed until a checkpoint is done
+    log = SqliteLog(path, checkpoint_bytes=256 * 1024)
+    with _reading_all_the_time(log):
+        largest = 0
+        for _ in range(400):
+            log.append(_large(5))
+            largest = max(largest, wal_bytes(path))
+    assert largest < 4 * MIB  # of 20 that were written
     log.close()
 
 
 def test_a_long_reader_does_not_stop_the_writer(path: Path) -> None:
-    log = SqliteLog(path, checkpoint_bytes=64 * 1024, wal_cap_bytes=256 * 1024)
+    log = SqliteLog(path, checkpoint_bytes=64 * 1024)
     log.append([new(0)])
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM events").fetchone()
     for _ in range(100):
-        log.append([new(data=b'{"n":"%s"}' % (b"a" * 10_000)) for _ in range(5)])
+        log.append(_large(5))
+    assert wal_bytes(path) > 4 * MIB
     reader.execute("COMMIT")
     reader.close()
-    assert log.info("session:a").head == 501
+    for _ in range(10):
+        log.append(_large(5))
+    assert wal_bytes(path) < MIB
+    assert log.info("session:a").head == 551
     log.close()
+
+
+def test_what_others_write_is_moved_into_the_file_as_well(path: Path) -> None:
+    log = SqliteLog(path, checkpoint_bytes=256 * 1024)
+    heard = Heard()
+    log.watch(heard)
+    largest = 0
+    for _ in range(100):  # like hooks, each a process of its own that writes little
+        hook = SqliteLog(path)
+        (*_, last) = hook.append(_large(2))
+        hook.close()
+        heard.until(last.position)
+        largest = max(largest, wal_bytes(path))
+    assert largest < MIB
+    log.close()
+
+
+def test_a_writer_that_leaves_sees_to_a_long_wal(path: Path) -> None:
+    idle = SqliteLog(path)
+    idle.append([new(0)])  # it has the file open, and so keeps SQLite from checkpoints when others close
+    largest = 0
+    for _ in range(50):
+        hook = SqliteLog(path, checkpoint_bytes=128 * 1024)
+        hook.append(_large(3))
+        hook.close()
+        largest = max(largest, wal_bytes(path))
+    assert largest < MIB
+    idle.close()
+
+
+def test_a_checkpoint_that_fails_is_tried_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = SqliteLog(path, checkpoint_bytes=128 * 1024)
+
+    def fail() -> None:
+        raise sqlite3.OperationalError("a fault in a checkpoint, on purpose")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log._file, "checkpoint", fail)
+        for _ in range(20):
+            log.append(_large(5))
+    assert "on purpose" in caplog.text
+    for _ in range(10):
+        log.append(_large(5))
+    assert wal_bytes(path) < MIB
+    assert log.info("session:a").head == 150
+    log.close()
+
+
+def wal_bytes(path: Path) -> int:
+    return path.with_name("log.db-wal").stat().st_size
+
+
+def _large(count: int) -> list[NewEvent]:
+    return [new(data=b'{"n":"%s"}' % (b"a" * 10_000)) for _ in range(count)]
+
+
+@contextmanager
+def _reading_all_the_time(log: SqliteLog) -> Generator[None]:
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            log.read_all()
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_a_page_of_a_rare_kind_looks_through_a_bounded_stretch(
@@ -346,11 +427,8 @@ def test_retention_goes_in_small_transactions(path: Path) -> None:
     assert max(steps) <= 50
     assert sum(steps) >= 700
     assert [info.stream for info in log.streams()] == ["task:young"]
-    rows = sqlite3.connect(path)
-    counts = [rows.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("streams", "runs")]
-    assert counts == [1, 1]
-    assert rows.execute("SELECT count(*) FROM events").fetchone()[0] == log.info("task:young").head
-    rows.close()
+    counts = [query(path, f"SELECT count(*) FROM {table}")[0][0] for table in ("streams", "runs", "events")]
+    assert counts == [1, 1, log.info("task:young").head]
     log.close()
 
 
@@ -361,9 +439,7 @@ def test_trims_leave_nothing_behind(path: Path) -> None:
         log.trim("session:a", keep=5)
         while log.sweep(idle_since=0, limit=7):
             pass
-    rows = sqlite3.connect(path)
-    events, controls = rows.execute("SELECT count(seq), count(*) - count(seq) FROM events").fetchone()
+    events, controls = query(path, "SELECT count(seq), count(*) - count(seq) FROM events")[0]
     assert events == 5
     assert controls <= 2
-    rows.close()
     log.close()

@@ -45,9 +45,7 @@ def take_at_least(ws: ClientConnection, count: int) -> Frames:
     return take_until(ws, lambda frames: len(events_of(frames)) >= count)
 
 
-def take_until(
-    ws: ClientConnection, done: Callable[[Frames], bool], exactly: int | None = None
-) -> Frames:
+def take_until(ws: ClientConnection, done: Callable[[Frames], bool], exactly: int | None = None) -> Frames:
     """Messages until the condition holds for all of them together."""
     frames: Frames = []
     while not done(frames):
@@ -153,9 +151,9 @@ class RawClient:
         while True:
             while self._inbox:
                 yield json.loads(self._inbox.popleft()[0])  # pyright: ignore[reportArgumentType]
-            if self._protocol.state is State.CLOSED or not self._read_some():
-                if not self._inbox:
-                    return
+            at_end = self._protocol.state is State.CLOSED or not self._read_some()
+            if at_end and not self._inbox:
+                return
 
     def sizes(self, count: int) -> list[tuple[dict[str, Any], int]]:
         """The next `count` messages with the bytes of their frame's payload on the wire."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.server import ThreadServer
 
 MakeServer = Callable[..., ThreadServer]

@@ -1,16 +1,11 @@
-"""Real servers for tests: one in a thread of this process, or `runcast serve` as a process of its own."""
+"""Real servers for tests, each in a thread of this process."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-import os
-import random
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Generator, Iterable
@@ -26,8 +21,10 @@ import uvloop
 
 from runcast.app import create_app
 from runcast.config import Settings
+from runcast.core.scope import Scope
 from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
+from runcast.live.hub import Place
 from runcast.log.open import open_log
 from runcast.transport.uvicorn_ws import FrameProtocol
 
@@ -42,6 +39,7 @@ WAIT_S = 20.0
 """How long anything may take that a test waits for; only ever reached by a test that fails."""
 
 POLL_S = 0.005
+SERVER_THREAD = "test-server-"
 
 
 def wait_until(condition: Callable[[], T], what: str = "the condition", timeout_s: float = WAIT_S) -> T:
@@ -107,47 +105,40 @@ class Server:
             del self._http
 
 
-class ThreadServer(Server):
-    """The whole app in uvicorn, in a thread of this process, so that a test can look and reach inside.
+class AppServer(Server):
+    """Any ASGI app in uvicorn, in a thread of this process, so that a test can look and reach inside.
 
     What the server logs as an error fails the test when it ends, unless it is forgiven.
 
     Args:
-        bus: an existing bus; otherwise one on `log` with `settings` is made.
+        app: what is served.
         protocol: a key of `PROTOCOLS`.
         ping_s: between WebSocket pings, and how long a pong may take.
         send_buffer: the kernel's buffer for each connection; a small one fills soon.
     """
 
     def __init__(
-        self,
-        log: str | Path = "memory:",
-        *,
-        protocol: str = "fast",
-        bus: Bus | None = None,
-        ping_s: float = 20.0,
-        send_buffer: int | None = None,
-        **settings: Any,
+        self, app: Any, *, protocol: str = "fast", ping_s: float = 20.0, send_buffer: int | None = None
     ) -> None:
-        self.bus = bus or Bus(open_log(str(log)), [SESSION], Settings(**settings))
         self.protocol = protocol
-        self.errors = _Errors()
-        self.config = uvicorn.Config(
-            create_app(bus=self.bus),
-            ws=PROTOCOLS[protocol],
-            ws_max_size=2 * 1024 * 1024,
-            ws_ping_interval=ping_s,
-            ws_ping_timeout=ping_s,
-            timeout_graceful_shutdown=5,
-            log_config=None,
-            access_log=False,
+        self._server = _StartingServer(
+            uvicorn.Config(
+                app,
+                ws=PROTOCOLS[protocol],
+                ws_max_size=2 * 1024 * 1024,
+                ws_ping_interval=ping_s,
+                ws_ping_timeout=ping_s,
+                timeout_graceful_shutdown=5,
+                log_config=None,
+                access_log=False,
+            )
         )
-        self._server = _StartingServer(self.config)
         self._listener = socket.create_server(("127.0.0.1", 0))
         if send_buffer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, name="test-server")
+        self._thread = threading.Thread(target=self._run, name=f"{SERVER_THREAD}{self.port}")
+        self.errors = _Errors(self._thread.name)
 
     def __enter__(self) -> Self:
         self.errors.listen()
@@ -163,12 +154,15 @@ class ThreadServer(Server):
             assert not self.errors.texts, "\n".join(self.errors.texts)
 
     def stop(self) -> None:
-        """Shut down as a signal would, and wait for the end. Idempotent."""
-        if self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self.bus.hub.drain, self.bus.settings.drain_s)
+        """Shut down, and wait for the end. Idempotent."""
         self._server.should_exit = True
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive(), "the server did not stop"
+
+    def websockets(self) -> list[Any]:
+        """uvicorn's WebSocket connections."""
+        there = list(self._server.server_state.connections)
+        return [one for one in there if "HttpTools" not in type(one).__name__]
 
     def connections(self, protocol: str) -> list[Any]:
         """The connections that uvicorn has, of a class of this name."""
@@ -194,111 +188,51 @@ class ThreadServer(Server):
 
     async def _serve(self) -> None:
         await self._server.serve(sockets=[self._listener])
-        await self.bus.close()
 
 
-class ServeProcess(Server):
-    """`runcast serve` (or another command that listens on `port`) as a process.
+class ThreadServer(AppServer):
+    """The whole of Runcast, as `create_app` makes it.
 
     Args:
-        log: what `--log` gets.
-        options: more of the command line.
-        env: more of the environment; that of the test is handed on without any `RUNCAST_` in it.
+        bus: an existing bus; otherwise one on `log` is made.
+        settings: those of `AppServer`, and those of the bus.
     """
 
     def __init__(
         self,
-        log: str | Path,
-        *options: str,
-        port: int | None = None,
-        env: dict[str, str] | None = None,
-        command: list[str] | None = None,
+        log: str | Path = "memory:",
+        *,
+        bus: Bus | None = None,
+        protocol: str = "fast",
+        ping_s: float = 20.0,
+        send_buffer: int | None = None,
+        **settings: Any,
     ) -> None:
-        self.port = port or free_port()
-        self.command = command or [
-            *RUNCAST,
-            "serve",
-            "--port",
-            str(self.port),
-            "--log",
-            str(log),
-            *options,
-        ]
-        self.env = {**clean_env(), **(env or {})}
-        self.output = ""
-        self.complaints = ""
-        self._process: subprocess.Popen[str] | None = None
+        self.bus = bus or Bus(open_log(str(log)), [SESSION], Settings(**settings))
+        app = create_app(bus=self.bus)
+        super().__init__(app, protocol=protocol, ping_s=ping_s, send_buffer=send_buffer)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
+    def stop(self) -> None:
+        """Shut down as after a signal: first the clients are told."""
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self.bus.hub.drain, self.bus.settings.drain_s)
+        super().stop()
 
-    def __exit__(self, *_: object) -> None:
-        self.close_http()
-        if self.process.poll() is None:
-            self.kill()
-
-    @property
-    def process(self) -> subprocess.Popen[str]:
-        assert self._process is not None, "not started"
-        return self._process
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        self._process = subprocess.Popen(
-            self.command, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        wait_until(self._is_up, "the server's health")
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash would be."""
-        self.close_http()
-        self.process.kill()
-        self._collect()
-
-    def terminate(self, number: int = signal.SIGTERM) -> int:
-        """Ask it to stop, and wait; returns the exit code."""
-        self.process.send_signal(number)
-        return self._collect()
-
-    def _is_up(self) -> bool:
-        if self.process.poll() is not None:
-            self._collect()
-            raise AssertionError(f"it ended with {self.process.returncode}: {self.complaints}")
-        return self.is_healthy()
-
-    def _collect(self) -> int:
-        self.output, self.complaints = self.process.communicate(timeout=WAIT_S)
-        return self.process.returncode
+    async def _serve(self) -> None:
+        await super()._serve()
+        await self.bus.close()
 
 
-RUNCAST = [str(Path(sys.executable).with_name("runcast"))]
+def hold_up_places(server: ThreadServer) -> asyncio.Event:
+    """Let whoever subscribes first to a scope wait until the event is set, in the server's loop."""
+    look, gate = server.bus.place, server.call(asyncio.Event)
 
+    async def look_later(scope: Scope) -> Place:
+        await gate.wait()
+        return await look(scope)
 
-def run_runcast(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
-    return subprocess.run(
-        [*RUNCAST, *arguments],
-        env={**clean_env(), **(env or {})},
-        text=True,
-        capture_output=True,
-        timeout=WAIT_S,
-        check=False,
-    )
-
-
-def clean_env() -> dict[str, str]:
-    """The environment without any setting of ours: a test says what it sets."""
-    ours = ("RUNCAST_", "WEBSOCKET_PING_INTERVAL", "MAX_WEBSOCKET_CLIENTS")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-
-
-def free_port() -> int:
-    """A port that is free now, and that the system gives to no outgoing connection meanwhile."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+    server.bus.place = look_later
+    return gate
 
 
 class _StartingServer(uvicorn.Server):
@@ -312,17 +246,20 @@ class _StartingServer(uvicorn.Server):
 
 
 class _Errors(logging.Handler):
-    """Keeps what is logged as an error while a server runs."""
+    """Keeps what is logged as an error while a server runs, but for what another server's thread logs."""
 
     LOGGERS = ("uvicorn.error", "runcast", "asyncio")
 
-    def __init__(self) -> None:
+    def __init__(self, thread_name: str) -> None:
         super().__init__(logging.ERROR)
+        self._thread_name = thread_name
         self.texts: list[str] = []
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(self.format(record))
+        thread = record.threadName or ""
+        if thread == self._thread_name or not thread.startswith(SERVER_THREAD):
+            self.texts.append(self.format(record))
 
     def listen(self) -> None:
         for name in self.LOGGERS:

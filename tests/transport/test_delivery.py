@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import random
 from datetime import datetime
+from itertools import pairwise
 
 import pytest
-from tests.support.clients import events_of, ids_of, open_ws, ping_pong, receive, take, take_at_least
+from tests.support.clients import (
+    RawClient,
+    events_of,
+    ids_of,
+    open_ws,
+    ping_pong,
+    receive,
+    take,
+    take_at_least,
+)
 from tests.support.fixtures import LEGACY, MakeServer
 from tests.support.server import ThreadServer, flat, flats, in_background
 
@@ -142,7 +152,7 @@ def test_a_poll_interval_keeps_messages_apart(server: ThreadServer, session: str
     assert ids_of(frames) == numbered(30)
     assert max(frame["count"] for frame in frames) <= 4
     times = [datetime.fromisoformat(frame["timestamp"]) for frame in frames]
-    gaps = [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     assert min(gaps) > 0.1  # by the server's clock, of the moment when each was made
 
 
@@ -179,8 +189,8 @@ def test_a_client_that_reconnects_again_and_again_gets_each_event_once(
     with in_background(publish):
         while len(got) < total:
             size = chance.choice((1, 7, 50))
-            with open_ws(server.session(session, after=cursor, batch_size=size)) as ws:
-                for frame in take_at_least(ws, min(chance.randrange(1, 90), total - len(got))):
+            with RawClient(server.session(session, after=cursor, batch_size=size)) as ws:
+                for frame in ws.take(min(chance.randrange(1, 90), total - len(got))):
                     got += ids_of([frame])
                     cursor = frame["events"][-1]["cursor"]
     assert got == numbered(total)

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from tests.support.clients import RawClient, ids_of, open_sse, open_ws, receive, rest_of, take
-from tests.support.server import PROTOCOLS, ServeProcess, flat, flats, free_port, in_background
+from tests.support.process import ServeProcess, free_port
+from tests.support.server import PROTOCOLS, flat, flats, in_background
 
 from runcast.log.sqlite import SqliteLog
 
@@ -30,6 +31,7 @@ def make_process(request: pytest.FixtureRequest, tmp_path: Path) -> MakeProcess:
         port = free_port()
         command = [sys.executable, "-m", "uvicorn", "--factory", "runcast.app:create_app"]
         command += ["--port", str(port), "--ws", PROTOCOLS["portable"], "--log-level", "error"]
+        command += ["--timeout-graceful-shutdown", "2"]
         return ServeProcess(log, port=port, env=env, command=command)
 
     return make

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tests.support.clients import RawClient, ids_of, open_ws, ping_pong, receive, rest_of, take
 from tests.support.fixtures import LEGACY, MakeServer
-from tests.support.server import ThreadServer, flat, wait_until
+from tests.support.server import ThreadServer, flat, hold_up_places, wait_until
 from websockets.frames import Opcode
 
 KIB = 1024
@@ -159,6 +159,17 @@ def test_a_connection_that_breaks_off_is_forgotten(make_server: MakeServer, sess
         wait_until(lambda: server.get("/api/status")["connected_clients"] == 1)
         polite.close()
     wait_until(lambda: server.get("/api/status")["connected_clients"] == 0)
+    assert server.bus.topics() == []
+
+
+def test_a_client_that_leaves_while_it_is_let_in_is_forgotten(make_server: MakeServer, session: str) -> None:
+    server = make_server()
+    gate = hold_up_places(server)
+    with RawClient(server.session(session)):
+        wait_until(lambda: server.bus.live_statistics().connections == 1)
+    wait_until(lambda: not server.websockets(), "its socket is gone")
+    server.call(gate.set)
+    wait_until(lambda: server.bus.live_statistics().connections == 0)
     assert server.bus.topics() == []
 
 

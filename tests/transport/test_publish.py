@@ -89,7 +89,11 @@ def test_a_body_over_8_mib_is_refused(server: ThreadServer, session: str) -> Non
     for path in (f"/api/sessions/{session}/events", f"/api/v1/streams/session:{session}/events"):
         headers = {"Content-Type": "application/json"}
         answer = server.http.post(path, content=b" " * (limit + 1), headers=headers)
-        assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (413, "too_large", "body")
+        assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
+            413,
+            "too_large",
+            "body",
+        )
         assert str(limit) in answer.json()["detail"]
     assert stored(server, session) == []
 
@@ -151,10 +155,32 @@ def test_a_number_too_large_for_json_is_stored_as_null(server: ThreadServer, ses
     assert server.is_healthy()
 
 
-@pytest.mark.parametrize("name", ["session:..", "session:.", "session:a%00", "session:a b", "session:", "session", "Session:a", "session:" + "x" * 201, "session:a:b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "session:..",
+        "session:.",
+        "session:a%00",
+        "session:a b",
+        "session:",
+        "session",
+        "Session:a",
+        "session:" + "x" * 201,
+        "session:a:b",
+    ],
+)
 def test_a_stream_that_cannot_be_called_so_is_refused(server: ThreadServer, name: str) -> None:
-    for method, path in (("POST", "/events"), ("GET", "/events"), ("GET", ""), ("GET", "/sse"), ("POST", "/end"), ("DELETE", "")):
-        answer = raw_request(server, method, f"/api/v1/streams/{name.replace(' ', '%20')}{path}", b'{"type": "a"}')
+    for method, path in (
+        ("POST", "/events"),
+        ("GET", "/events"),
+        ("GET", ""),
+        ("GET", "/sse"),
+        ("POST", "/end"),
+        ("DELETE", ""),
+    ):
+        answer = raw_request(
+            server, method, f"/api/v1/streams/{name.replace(' ', '%20')}{path}", b'{"type": "a"}'
+        )
         assert answer["code"] == "invalid_stream_name", (method, path)
 
 
@@ -166,7 +192,10 @@ def test_paths_and_methods_that_are_not_there_are_problems_too(server: ThreadSer
         ("PATCH", "/health", 405),
     ):
         answer = raw_request(server, method, path, b"")
-        assert (answer["status"], answer["code"]) == (status, {404: "not_found", 405: "method_not_allowed"}[status])
+        assert (answer["status"], answer["code"]) == (
+            status,
+            {404: "not_found", 405: "method_not_allowed"}[status],
+        )
 
 
 def raw_request(server: ThreadServer, method: str, path: str, body: bytes) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import quote
@@ -10,12 +9,16 @@ from urllib.parse import quote
 import pytest
 from tests.support.clients import RawClient, ids_of, open_ws, receive, rest_of, take
 from tests.support.fixtures import MakeServer
-from tests.support.server import ThreadServer, flat, wait_until
+from tests.support.server import ThreadServer, flat, hold_up_places, wait_until
 
-from runcast.core.scope import Scope
-from runcast.live.hub import Place
-
-WRONG_HOSTS = ["evil.example", "evil.example:8000", "10.0.0.1", "localhost.evil.example", "0.0.0.0", "[::2]:80"]
+WRONG_HOSTS = [
+    "evil.example",
+    "evil.example:8000",
+    "10.0.0.1",
+    "localhost.evil.example",
+    "0.0.0.0",
+    "[::2]:80",
+]
 RIGHT_HOSTS = ["localhost", "LocalHost:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000", "app.localhost:1"]
 FORWARDING = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"]
 WRONG_ORIGINS = ["https://evil.example", "http://localhost:1", "null", "http://[", "file://", ""]
@@ -60,9 +63,7 @@ def test_what_was_forwarded_is_refused(server: ThreadServer, session: str, name:
 def test_pages_of_other_origins_may_not_write_or_connect(
     server: ThreadServer, session: str, origin: str
 ) -> None:
-    posted = server.http.post(
-        f"/api/sessions/{session}/events", json=flat(0), headers={"Origin": origin}
-    )
+    posted = server.http.post(f"/api/sessions/{session}/events", json=flat(0), headers={"Origin": origin})
     assert (posted.status_code, posted.json()["code"]) == (403, "forbidden")
     assert server.http.get(f"/api/sessions/{session}").status_code == 404
     assert refused(server, session, {"Origin": origin})["message"].startswith("Origin:")
@@ -88,12 +89,17 @@ def test_listed_origins_may(make_server: MakeServer, session: str) -> None:
     assert "Origin" in refused(server, session, {"Origin": "http://app.example"})["message"]
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"],
+)
 def test_a_write_that_a_page_could_make_without_asking_is_refused(
     server: ThreadServer, session: str, content_type: str | None
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
-    answer = server.http.post(f"/api/sessions/{session}/events", content=b'{"event_type": "a"}', headers=headers)
+    answer = server.http.post(
+        f"/api/sessions/{session}/events", content=b'{"event_type": "a"}', headers=headers
+    )
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_type")
     assert "application/json" in answer.json()["detail"]
     assert server.http.get(f"/api/sessions/{session}").status_code == 404
@@ -182,13 +188,7 @@ def test_many_that_come_at_once_to_a_new_session_are_counted_exactly(
     make_server: MakeServer, session: str
 ) -> None:
     server = make_server(max_clients_per_stream=3)
-    look, gate = server.bus.place, server.call(asyncio.Event)
-
-    async def look_when_all_are_there(scope: Scope) -> Place:
-        await gate.wait()
-        return await look(scope)
-
-    server.bus.place = look_when_all_are_there
+    gate = hold_up_places(server)
     with ExitStack() as stack:
         clients = [stack.enter_context(RawClient(server.session(session, after="start"))) for _ in range(12)]
         server.call(gate.set)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from tests.support.clients import ids_of, open_ws, ping_pong, rest_of, take
-from tests.support.server import RUNCAST, ServeProcess, clean_env, flat, flats, run_runcast, wait_until
+from tests.support.process import RUNCAST, ServeProcess, clean_env, run_runcast, start_process
+from tests.support.server import flat, flats, wait_until
 
 
 @pytest.fixture
@@ -98,43 +101,29 @@ def test_settings_come_from_the_environment(log: Path) -> None:
 
 
 def test_the_port_accepts_as_soon_as_the_line_is_there(log: Path) -> None:
-    process = subprocess.Popen(
-        [*RUNCAST, "serve", "--port", "0", "--log", str(log)],
-        env=clean_env(),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    port = int(process.stdout.readline().split()[2].rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert client.recv(100).startswith(b"HTTP/1.1 200")
-    process.terminate()
-    assert process.communicate(timeout=20) == ("", "")
-    assert process.returncode == 0
+    with just_started(log) as (process, line):
+        port = int(line.split()[2].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+        process.terminate()
+        assert process.communicate(timeout=20) == ("", "")
+        assert process.returncode == 0
 
 
 def test_a_signal_right_after_the_start_is_a_clean_end_too(log: Path) -> None:
-    process = subprocess.Popen(
-        [*RUNCAST, "serve", "--port", "0", "--log", str(log)],
-        env=clean_env(),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.terminate()
-    process.communicate(timeout=20)
-    assert process.returncode == 0
+    for _ in range(3):
+        with just_started(log) as (process, _):
+            process.terminate()
+            process.communicate(timeout=20)
+            assert process.returncode == 0
 
 
 def test_workers_serve_one_log_together(log: Path) -> None:
     with ServeProcess(log, "--workers", "2") as server:
-        workers = wait_until(lambda: workers_of(server) if len(workers_of(server)) == 2 else None)
-        clients = [open_ws(server.session("a", after="start")) for _ in range(8)]
-        try:
+        workers = two_workers_of(server)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(open_ws(server.session("a", after="start"))) for _ in range(8)]
             for number in range(20):
                 server.close_http()  # each request takes whichever worker accepts it
                 server.post("a", flat(number))
@@ -142,11 +131,7 @@ def test_workers_serve_one_log_together(log: Path) -> None:
                 assert ids_of(take(ws, 20)) == [f"e{number}" for number in range(20)]
                 assert ping_pong(ws) == []
             assert server.terminate() == 0
-            for ws in clients:
-                assert rest_of(ws)[1] == 1012
-        finally:
-            for ws in clients:
-                ws.close()
+            assert [rest_of(ws)[1] for ws in clients] == [1012] * 8
     assert all(not psutil.pid_exists(worker) for worker in workers)
     assert server.complaints == ""
 
@@ -154,7 +139,7 @@ def test_workers_serve_one_log_together(log: Path) -> None:
 def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(log: Path) -> None:
     with ServeProcess(log, "--workers", "2") as server:
         server.post("a", flat(0))
-        first = wait_until(lambda: workers_of(server) if len(workers_of(server)) == 2 else None)
+        first = two_workers_of(server)
         psutil.Process(first[0]).kill()
         wait_until(lambda: len(set(workers_of(server)) - set(first)) == 1, "a new worker")
         server.close_http()
@@ -164,7 +149,29 @@ def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(log: Path) -> None:
         assert server.terminate() == 0
 
 
+def two_workers_of(server: ServeProcess) -> list[int]:
+    wait_until(lambda: len(workers_of(server)) == 2, "two workers")
+    return workers_of(server)
+
+
 def workers_of(server: ServeProcess) -> list[int]:
     """The processes that the server has started, without multiprocessing's own helper."""
     children = psutil.Process(server.process.pid).children()
-    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+    found: list[int] = []
+    for child in children:
+        with suppress(psutil.Error):  # one that has died meanwhile
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
+
+
+@contextmanager
+def just_started(log: Path) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """A server that has said its line, and that line."""
+    process = start_process([*RUNCAST, "serve", "--port", "0", "--log", str(log)], clean_env())
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline()
+    finally:
+        process.kill()
+        process.communicate(timeout=20)

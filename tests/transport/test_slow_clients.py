@@ -25,13 +25,14 @@ def protocol(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "deflated"])
+@pytest.fixture
 def stalled(
     request: pytest.FixtureRequest, make_server: MakeServer, session: str
 ) -> Iterator[tuple[ThreadServer, RawClient]]:
     """A server with one client that has stopped reading and is blocked, and a quick one beside it."""
     server = make_server(send_buffer=SMALL)
-    with RawClient(server.session(session), receive_buffer=SMALL, deflate=request.param) as slow:
+    deflate = getattr(request, "param", False)
+    with RawClient(server.session(session), receive_buffer=SMALL, deflate=deflate) as slow:
         with open_ws(server.session(session), max_size=None) as quick:
             publish_much(server, session)
             assert ids_of(take(quick, TOTAL)) == all_ids()
@@ -60,15 +61,14 @@ def buffered(server: ThreadServer) -> list[int]:
     return server.call(lambda: [one.sink.buffered_bytes() for one in server.bus.hub.connections])
 
 
+@pytest.mark.parametrize("stalled", [False, True], indirect=True, ids=["plain", "deflated"])
 def test_it_gets_everything_in_order_when_it_reads_on(stalled: tuple[ThreadServer, RawClient]) -> None:
     server, slow = stalled
     assert ids_of(slow.take(TOTAL)) == all_ids()
     wait_until(lambda: server.bus.live_statistics().blocked == 0, "nobody is blocked")
 
 
-def test_it_is_live_again_after_it_has_read_on(
-    stalled: tuple[ThreadServer, RawClient], session: str
-) -> None:
+def test_it_is_live_again_after_it_has_read_on(stalled: tuple[ThreadServer, RawClient], session: str) -> None:
     server, slow = stalled
     assert len(events_of(slow.take(TOTAL))) == TOTAL
     server.post(session, *flats(range(TOTAL, TOTAL + 3)))

@@ -16,6 +16,8 @@ from runcast.errors import ConfigError
 
 GRACE_S = 5
 """Beyond the drain, for responses that still run at a shutdown."""
+BACKLOG = 2048
+"""Connections that may wait to be accepted, as uvicorn has it."""
 
 
 def serve(
@@ -34,6 +36,8 @@ def serve(
 
     Each option can also be set in the environment, as RUNCAST_HOST, RUNCAST_PORT, RUNCAST_LOG, RUNCAST_WORKERS.
     """
+    signal.signal(signal.SIGTERM, _exit_quietly)
+    signal.signal(signal.SIGINT, _exit_quietly)
     settings = Settings.from_env(os.environ, host=host, port=port, log=log, workers=workers)
     _check(settings)
     listener = _listen(settings)
@@ -55,12 +59,16 @@ def _check(settings: Settings) -> None:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Take the port before anything else, so that a taken one is one clear line."""
+    """Take the port before anything else, so that a taken one is one clear line.
+
+    It listens from here on: who reads our line may connect at once, and is served as soon as we are ready.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigError(
@@ -95,8 +103,6 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         proxy_headers=False,
     )
     _announce(listener, url)
-    signal.signal(signal.SIGTERM, _exit_quietly)
-    signal.signal(signal.SIGINT, _exit_quietly)
     if settings.workers > 1:
         Multiprocess(config, sockets=[listener]).run()
     else:

@@ -115,8 +115,9 @@ class Cohort:
         if self._members.pop(subscriber, None) is not None:
             subscriber.machine.leave(self.flushed)
             self._writes = None
-            if not self._members:
+            if not self._members:  # what is pending is for nobody; whoever comes now begins now
                 self._forget_pending()
+                self._stand_at_tail()
 
     def offer(self, encoding: Encoding) -> None:
         """Take the events that the tail has just taken."""

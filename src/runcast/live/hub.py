@@ -14,7 +14,7 @@ from runcast.core.event import Cursor, epoch_belongs, parse_cursor
 from runcast.core.page import Page, Record
 from runcast.core.scope import Scope
 from runcast.core.tail import Tail
-from runcast.errors import InvalidCursor, TooMany
+from runcast.errors import InvalidCursor, Restarting, TooMany
 from runcast.live.catch_up import CatchUp
 from runcast.live.cohort import Cohort, Wish
 from runcast.live.connection import TRY_AGAIN_LATER, Connection
@@ -113,20 +113,6 @@ class Hub:
             group.create_task(self._catch_up.run())
             group.create_task(self._watch_pressure())
 
-    def check_room(self, scope: Scope) -> None:
-        """See whether one more client of `scope` may come.
-
-        Raises:
-            TooMany: the process, or the scope in it, has as many as allowed.
-        """
-        limits, topic = self._limits, self.topic(scope)
-        if self.is_draining:
-            raise TooMany("This server is about to restart; reconnect in a moment.")
-        if len(self.connections) >= limits.max_connections:
-            raise TooMany(f"This server has its {limits.max_connections} clients; try again later.")
-        if topic is not None and len(topic.subscribers) >= limits.max_clients_per_scope:
-            raise TooMany(f"{scope} has its {limits.max_clients_per_scope} clients here; try again later.")
-
     def buffer_limit_bytes(self) -> int:
         """How much may wait for one more client: its share of what may wait for all of them."""
         share = self._limits.total_buffer_bytes // (len(self.connections) + 1)
@@ -142,7 +128,16 @@ class Hub:
             self._loop.call_later(index * step_s, connection.sink.close, SERVICE_RESTART, RESTART_REASON)
 
     def connect(self, sink: Sink, on_end: Callable[[Subscriber], None]) -> Connection:
-        """Begin with a client. Tell the connection of pressure and of its end; `on_end` as in `Connection`."""
+        """Begin with a client. Tell the connection of pressure and of its end; `on_end` as in `Connection`.
+
+        Raises:
+            TooMany: the process has as many clients as allowed.
+            Restarting: it takes no new ones any more.
+        """
+        if self.is_draining:
+            raise Restarting
+        if len(self.connections) >= self._limits.max_connections:
+            raise TooMany(f"This server has its {self._limits.max_connections} clients; try again later.")
         connection = Connection(sink, on_end, self._pressure_changed)
         self.connections.add(connection)
         return connection
@@ -154,10 +149,15 @@ class Hub:
 
         Raises:
             InvalidCursor: `after` is none of those, or a cursor of something else.
+            TooMany: the scope has as many clients in this process as allowed.
             LogError: the log could not be read.
         """
         cursor = None if after in {START, NOW} else read_cursor(scope, after)
         topic = await self._open(scope)
+        if len(topic.subscribers) >= self._limits.max_clients_per_scope:
+            raise TooMany(
+                f"{scope} has its {self._limits.max_clients_per_scope} clients here; try again later."
+            )
         cohort = topic.cohort(wish)
         if after == NOW:
             cursor = cohort.flushed

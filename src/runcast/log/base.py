@@ -57,7 +57,8 @@ class StreamInfo(msgspec.Struct, frozen=True, gc=False):
 
     `epoch` is empty and all counts are 0 for a stream to which nothing was ever published. `head` is the last
     seq, 0 if there is none; `oldest` the first seq kept (`head + 1` if none is). `tag` belongs to the event at
-    `head`. `created` and `updated` are times of the first and the last append to the current run.
+    `head`. `ended`: the run is sealed, and nothing more will come in this epoch. `created` and `updated` are
+    times of the first and the last append to the current run.
     """
 
     stream: str

@@ -13,8 +13,8 @@ import msgspec
 from uuid_utils import uuid7
 
 from runcast.core import resume
-from runcast.core.event import MICROSECONDS, Edge, Event, NewEvent, id_tag, new_epoch
-from runcast.errors import InvalidInput, StreamNotFound
+from runcast.core.event import Edge, Event, NewEvent, id_tag, new_epoch
+from runcast.errors import StreamNotFound
 from runcast.log.base import Appended, Change, Control, Record, StreamInfo
 
 
@@ -63,33 +63,6 @@ def no_stream(stream: str, position: int) -> StreamInfo:
     return StreamInfo(stream, "", 0, 0, 0, ended=False, created=0, updated=0, position=position)
 
 
-def lease_holds(expires: int, ttl: int, now: int) -> bool:
-    """Whether a lease is still its owner's. One with more time left than it was given saw the clock jump back."""
-    return 0 < expires - now <= ttl
-
-
-def check_keep(keep: int) -> int:
-    """Return `keep` if a stream may be trimmed to so many events.
-
-    Raises:
-        InvalidInput: it is less than 1.
-    """
-    if keep < 1:
-        raise InvalidInput("keep: at least 1.", field="keep")
-    return keep
-
-
-def ttl_us(ttl_s: float) -> int:
-    """How long a lease holds, in microseconds.
-
-    Raises:
-        InvalidInput: it is no time at all.
-    """
-    if not ttl_s > 0:
-        raise InvalidInput("ttl_s: more than 0 seconds.", field="ttl_s")
-    return int(ttl_s * MICROSECONDS)
-
-
 class Ledger:
     """The changes of one commit, in order.
 
@@ -124,6 +97,8 @@ class Ledger:
 
     def append(self, events: Sequence[NewEvent]) -> list[Appended]:
         """Number `events`; one whose id is taken is not stored again."""
+        for event in events:
+            event.id.encode()  # an id that has no bytes fails here, before anything is changed
         return [self._repeated(event) or self._store(event) for event in events]
 
     def end(self, stream: str) -> StreamInfo:

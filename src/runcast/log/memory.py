@@ -27,8 +27,9 @@ from runcast.log.base import (
     Snapshot,
     StreamInfo,
 )
-from runcast.log.ledger import Ledger, RunState, check_keep, lease_holds, no_stream, ttl_us
-from runcast.log.pages import NEWEST, STREAMS_MAX, check_limit, firehose_end, fitting, no_page, page_of
+from runcast.log.ledger import Ledger, RunState, no_stream
+from runcast.log.pages import NEWEST, firehose_end, fitting, no_page, page_of
+from runcast.log.rules import STREAMS_MAX, check_keep, check_limit, lease_holds, ttl_us
 from runcast.log.watchers import Callback, Watchers
 
 T = TypeVar("T")
@@ -180,8 +181,8 @@ class MemoryLog:
 
     def _forget_run(self, state: RunState) -> None:
         self._runs.pop(state.epoch, None)
-        known = self._known.get(state.stream, {})
-        self._known[state.stream] = {key: of for key, of in known.items() if of.epoch != state.epoch}
+        if known := self._known.get(state.stream):
+            self._known[state.stream] = {key: of for key, of in known.items() if of.epoch != state.epoch}
 
     def _forget_snapshots(self, stream: str) -> None:
         for key in [key for key in self._snapshots if key[0] == stream]:

@@ -6,23 +6,10 @@ from collections.abc import Iterable
 
 from runcast.core.event import Cursor, Event, id_tag
 from runcast.core.resume import Start
-from runcast.errors import InvalidInput
-from runcast.log.base import PAGE_MAX_BYTES, PAGE_MAX_EVENTS, Gap, Page
+from runcast.log.base import PAGE_MAX_BYTES, Gap, Page
 
 NEWEST = (1 << 63) - 1
 """No position is larger."""
-STREAMS_MAX = 1_000
-
-
-def check_limit(limit: int, most: int = PAGE_MAX_EVENTS) -> int:
-    """Return `limit` if so much may be asked for.
-
-    Raises:
-        InvalidInput: it is not 1 to `most`.
-    """
-    if not 1 <= limit <= most:
-        raise InvalidInput(f"limit: 1 to {most}.", field="limit")
-    return limit
 
 
 def fitting(events: Iterable[Event], limit: int) -> tuple[list[Event], bool]:

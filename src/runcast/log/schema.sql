@@ -31,7 +31,6 @@ CREATE TABLE runs (
 );
 CREATE UNIQUE INDEX run_epochs ON runs (epoch);
 CREATE INDEX run_streams ON runs (stream);
-CREATE INDEX run_idle ON runs (updated) WHERE dropped = 0;
 CREATE INDEX run_dropped ON runs (run) WHERE dropped = 1;
 CREATE INDEX run_trimmed ON runs (run) WHERE swept < oldest;
 

@@ -23,8 +23,9 @@ from runcast.log.base import (
     Snapshot,
     StreamInfo,
 )
-from runcast.log.ledger import Ledger, check_keep, ttl_us
-from runcast.log.pages import NEWEST, STREAMS_MAX, check_limit
+from runcast.log.ledger import Ledger
+from runcast.log.pages import NEWEST
+from runcast.log.rules import STREAMS_MAX, check_keep, check_limit, ttl_us
 from runcast.log.sqlite_files import Limits, LogFile
 from runcast.log.sqlite_queue import JOB_BYTES, Job, StreamJob, TableJob
 from runcast.log.sqlite_writer import Writer
@@ -63,7 +64,7 @@ class SqliteLog:
         self._clock = clock or (lambda: time.time_ns() // 1000)
         self._limits = Limits(**limits)
         self._file = LogFile(self.path, self._limits)
-        self._writer = Writer(self._file, self._limits, self._clock)
+        self._writer = Writer(self._file, self._limits, self._clock, self)
         _open_logs.add(self)  # before anything is open, should another thread fork just now
         self.epoch = self._file.open()
 
@@ -93,11 +94,22 @@ class SqliteLog:
         return self._change(stream, lambda ledger: ledger.trim(stream, keep))
 
     def sweep(self, *, idle_since: int, limit: int = 1_000) -> int:
+        def step(left: int) -> int:
+            return self._submit(TableJob(lambda connection: sqlite_sweep.sweep(connection, idle_since, left)))
+
+        swept = step(limit)
+        if swept < limit and self._drop_idle(idle_since, limit):
+            swept += step(limit - swept)
+        return swept
+
+    def _drop_idle(self, idle_since: int, limit: int) -> bool:
         with self._file.reader() as connection:
-            idle = sqlite_sweep.idle_streams(connection, idle_since, limit)
-        if idle:
-            self._submit(StreamJob(lambda ledger: ledger.end_idle(idle, idle_since), idle))
-        return self._submit(TableJob(lambda connection: sqlite_sweep.sweep(connection, idle_since, limit)))
+            runs, streams = sqlite_sweep.find_idle(connection, idle_since, limit)
+        if streams:  # whoever reads there is told first
+            self._submit(StreamJob(lambda ledger: ledger.end_idle(streams, idle_since), streams))
+        if runs:
+            self._submit(TableJob(lambda connection: sqlite_sweep.drop_idle(connection, runs, idle_since)))
+        return bool(runs)
 
     def _change(self, stream: str, act: Callable[[Ledger], StreamInfo]) -> StreamInfo:
         return self._submit(StreamJob(act, (stream,)))
@@ -197,7 +209,7 @@ class SqliteLog:
     def after_fork_in_child(self) -> None:
         """Begin anew: the parent's threads are not here, and what it had queued is its own business."""
         self._file.begin_anew()
-        self._writer = Writer(self._file, self._limits, self._clock)
+        self._writer = Writer(self._file, self._limits, self._clock, self)
 
 
 _logger = logging.getLogger("runcast.log")

@@ -45,6 +45,6 @@ class Checkpointer:
             sqlite3.Error: it failed; nothing is lost, and the WAL grows on.
         """
         self._grown = 0
+        self._file.wait_for_readers(READERS_WAIT_S)  # what they do not see yet could not be moved
         self._file.checkpoint()
-        # The next commit begins the WAL anew, unless somebody still reads in what is there now.
-        self._file.wait_for_readers(READERS_WAIT_S)
+        self._file.wait_for_readers(READERS_WAIT_S)  # where they read in the WAL, it could not begin anew

@@ -201,11 +201,11 @@ class LogFile:
         try:
             return self._read_epoch()
         except sqlite3.OperationalError as error:
-            if self.wal.exists() and self.wal.stat().st_size:
+            if self.wal.exists() or not _on_read_only_disk(self.path):
                 raise LogReadOnly(
-                    f"{self.path} may only be read, and needs to be repaired after a crash before ({error})."
+                    f"{self.path} may only be read, and cannot be read without files beside it ({error})."
                 ) from error
-        # Nothing is in a write-ahead log, and none can be made here: the file is all there is.
+        # Nobody can change the file, and nothing waits in a WAL: it is all there is.
         self._immutable = True
         return self._read_epoch()
 
@@ -269,6 +269,10 @@ def _make_folder(path: Path) -> None:
         raise LogReadOnly(f"The folder {path.parent} cannot be made ({error.strerror}).") from error
     if path.is_dir():
         raise LogError(f"{path} is a folder; a log is a file.")
+
+
+def _on_read_only_disk(path: Path) -> bool:
+    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _writable(path: Path) -> bool:

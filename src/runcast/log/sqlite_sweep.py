@@ -1,45 +1,35 @@
-"""The janitor's one step: mark what retention lets go of, then delete a bounded number of rows."""
+"""The janitor's steps: delete a bounded number of rows, and when there are none left, drop what is idle."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
 
 
-def idle_streams(connection: sqlite3.Connection, idle_since: int, limit: int) -> list[str]:
-    """Streams that nobody has touched since `idle_since`, and that are still open."""
-    names = """SELECT json_group_array(name) FROM (
-      SELECT s.name FROM runs r JOIN streams s ON s.run = r.run
-      WHERE r.dropped = 0 AND r.updated < ? AND r.closed = 0 ORDER BY r.updated LIMIT ?)"""
-    return json.loads(connection.execute(names, (idle_since, limit)).fetchone()[0])
+def find_idle(connection: sqlite3.Connection, idle_since: int, limit: int) -> tuple[list[int], list[str]]:
+    """Runs that nobody has touched since `idle_since`, and the names of streams whose current ones are open."""
+    runs, streams = connection.execute(_FIND_IDLE, (idle_since, limit)).fetchone()
+    return json.loads(runs), json.loads(streams)
+
+
+def drop_idle(connection: sqlite3.Connection, found: list[int], idle_since: int) -> None:
+    """Make those of the runs that were `found`, and are sealed and still idle, invisible at once.
+
+    With a current run goes its whole stream.
+    """
+    runs = _array(connection, _STILL_IDLE, (json.dumps(found), idle_since))
+    streams = _array(connection, _STREAMS_OF, (runs,))
+    for change in _DROP_STREAMS:
+        connection.execute(change, (streams,))
+    connection.execute(f"UPDATE runs SET dropped = 1 WHERE run IN {_EACH}", (runs,))
 
 
 def sweep(connection: sqlite3.Connection, idle_since: int, limit: int) -> int:
-    """Remove at most `limit` rows; return how many. What is marked here is invisible at once."""
-    _mark(connection, idle_since, limit)
+    """Delete at most `limit` rows that are invisible already, and old leases; return how many."""
     swept = _sweep_dropped(connection, limit)
     swept += _sweep_trimmed(connection, limit - swept)
     swept += connection.execute(_OLD_LEASES, (idle_since, limit - swept)).rowcount
     return swept
-
-
-def _mark(connection: sqlite3.Connection, idle_since: int, limit: int) -> None:
-    """Drop idle runs, and whole streams with the current ones among them."""
-    idle = connection.execute(
-        "SELECT run FROM runs WHERE dropped = 0 AND updated < ? AND closed > 0 ORDER BY updated LIMIT ?",
-        (idle_since, limit),
-    ).fetchall()
-    if not idle:
-        return
-    runs = _json(idle)
-    streams = _json(
-        connection.execute(f"SELECT stream FROM streams WHERE run IN {_EACH}", (runs,)).fetchall()
-    )
-    connection.execute(f"UPDATE streams SET run = NULL WHERE stream IN {_EACH}", (streams,))
-    connection.execute(f"DELETE FROM snapshots WHERE stream IN {_EACH}", (streams,))
-    connection.execute(f"UPDATE runs SET dropped = 1 WHERE run IN {_EACH}", (runs,))
-    connection.execute(f"UPDATE runs SET dropped = 1 WHERE stream IN {_EACH}", (streams,))
 
 
 def _sweep_dropped(connection: sqlite3.Connection, limit: int) -> int:
@@ -53,7 +43,7 @@ def _sweep_dropped(connection: sqlite3.Connection, limit: int) -> int:
         if swept >= limit:
             break
         swept += connection.execute("DELETE FROM runs WHERE run = ?", (run,)).rowcount
-        connection.execute(_NAME_WITHOUT_RUNS, (stream,))
+        connection.execute(_NAME_WITHOUT_RUNS, {"stream": stream})
     return swept
 
 
@@ -64,29 +54,45 @@ def _sweep_trimmed(connection: sqlite3.Connection, limit: int) -> int:
     ).fetchall()
     swept = 0
     for run, oldest in trimmed:
-        swept += connection.execute(_EVENTS_BEFORE, (run, oldest, limit - swept)).rowcount
-        swept += connection.execute(_CONTROLS_BEFORE, (run, oldest, limit - swept)).rowcount
+        for rows in (_EVENTS_BEFORE, _CONTROLS_BEFORE):
+            before = {"run": run, "oldest": oldest, "limit": limit - swept}
+            swept += connection.execute(rows, before).rowcount
         if swept >= limit:
             break
         connection.execute("UPDATE runs SET swept = oldest WHERE run = ?", (run,))
     return swept
 
 
-def _json(rows: Iterable[tuple[int]]) -> str:
-    return json.dumps([row[0] for row in rows])
+def _array(connection: sqlite3.Connection, sql: str, parameters: tuple[str | int, ...]) -> str:
+    return connection.execute(sql, parameters).fetchone()[0]
 
 
 _EACH = "(SELECT value FROM json_each(?))"
+_FIND_IDLE = """
+SELECT json_group_array(run), json_group_array(name) FILTER (WHERE name IS NOT NULL) FROM (
+  SELECT r.run, s.name FROM runs r LEFT JOIN streams s ON s.stream = r.stream AND s.run = r.run AND r.closed = 0
+  WHERE r.dropped = 0 AND r.updated < ? LIMIT ?)"""
+_STILL_IDLE = f"""
+SELECT json_group_array(run) FROM runs WHERE run IN {_EACH} AND dropped = 0 AND closed > 0 AND updated < ?"""
+_STREAMS_OF = f"""
+SELECT json_group_array(s.stream) FROM runs r JOIN streams s ON s.stream = r.stream AND s.run = r.run
+WHERE r.run IN {_EACH}"""
+_DROP_STREAMS = (
+    f"UPDATE streams SET run = NULL WHERE stream IN {_EACH}",
+    f"DELETE FROM snapshots WHERE stream IN {_EACH}",
+    f"UPDATE runs SET dropped = 1 WHERE stream IN {_EACH}",
+)
 _ROWS_OF_RUN = """
 DELETE FROM events WHERE position IN (SELECT position FROM events WHERE run = ? LIMIT ?)"""
 _EVENTS_BEFORE = """
 DELETE FROM events WHERE position IN (
-  SELECT position FROM events WHERE run = ? AND seq < ? ORDER BY seq LIMIT ?)"""
+  SELECT position FROM events WHERE run = :run AND seq < :oldest ORDER BY seq LIMIT :limit)"""
 _CONTROLS_BEFORE = """
 DELETE FROM events WHERE position IN (
-  SELECT position FROM events WHERE run = ?1 AND seq IS NULL
-  AND position < (SELECT position FROM events WHERE run = ?1 AND seq = ?2) LIMIT ?3)"""
+  SELECT position FROM events WHERE run = :run AND seq IS NULL
+  AND position < (SELECT position FROM events WHERE run = :run AND seq = :oldest) LIMIT :limit)"""
 _NAME_WITHOUT_RUNS = """
-DELETE FROM streams WHERE stream = ?1 AND run IS NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE stream = ?1)"""
+DELETE FROM streams WHERE stream = :stream AND run IS NULL
+AND NOT EXISTS (SELECT 1 FROM runs WHERE stream = :stream)"""
 _OLD_LEASES = """
 DELETE FROM leases WHERE token IN (SELECT token FROM leases WHERE expires < ? LIMIT ?)"""

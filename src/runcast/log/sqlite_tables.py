@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 
+import msgspec
+
 from runcast.log.base import Lease, Snapshot
-from runcast.log.ledger import lease_holds
+from runcast.log.rules import lease_holds
 
 
 def acquire(connection: sqlite3.Connection, name: str, owner: str, ttl: int, now: int) -> Lease | None:
@@ -46,21 +48,21 @@ def save_snapshot(
     connection: sqlite3.Connection, stream: str, fold: str, version: int, snapshot: Snapshot
 ) -> None:
     """Keep `snapshot`, unless its run is gone or a later one of the same fold and version is there."""
-    values = (fold, version, snapshot.seq, snapshot.tag, snapshot.state, stream, snapshot.epoch)
-    connection.execute(_SAVE, values)
+    names = {"stream": stream, "fold": fold, "version": version}
+    connection.execute(_SAVE, names | msgspec.structs.asdict(snapshot))
 
 
 _LOAD = """
 SELECT r.epoch, n.seq, n.tag, n.state FROM streams s
-JOIN snapshots n ON n.stream = s.stream AND n.fold = ?2 AND n.version = ?3
+JOIN snapshots n ON n.stream = s.stream
 JOIN runs r ON r.run = n.run AND r.dropped = 0
-WHERE s.name = ?1 AND s.run IS NOT NULL"""
+WHERE s.name = ? AND s.run IS NOT NULL AND n.fold = ? AND n.version = ?"""
 
 _SAVE = """
 INSERT INTO snapshots (stream, fold, version, run, seq, tag, state)
-SELECT s.stream, ?1, ?2, r.run, ?3, ?4, ?5 FROM streams s
-JOIN runs r ON r.stream = s.stream AND r.epoch = ?7 AND r.dropped = 0
-WHERE s.name = ?6 AND s.run IS NOT NULL
+SELECT s.stream, :fold, :version, r.run, :seq, :tag, :state FROM streams s
+JOIN runs r ON r.stream = s.stream AND r.epoch = :epoch AND r.dropped = 0
+WHERE s.name = :stream AND s.run IS NOT NULL
 ON CONFLICT (stream, fold) DO UPDATE
 SET version = excluded.version, run = excluded.run, seq = excluded.seq, tag = excluded.tag,
   state = excluded.state

@@ -39,9 +39,11 @@ class Writer:
         file: the log's file.
         limits: the bounds of the queue and of a transaction.
         clock: the time in microseconds.
+        owner: lives as long as the thread, so that it is there to be closed when the process ends.
     """
 
-    def __init__(self, file: LogFile, limits: Limits, clock: Callable[[], int]) -> None:
+    def __init__(self, file: LogFile, limits: Limits, clock: Callable[[], int], owner: object) -> None:
+        self._owner = owner
         self._file = file
         self._limits = limits
         self._checkpointer = Checkpointer(file, limits)

@@ -93,7 +93,6 @@ class _Streams:
         watch_from = self._bus.kind(stream).watch_from
         resumed = request.headers.get("last-event-id")
         after = resumed or text_param(query, "after", default_after(scope, watch_from))
-        self._bus.hub.check_room(scope)
         if await self._is_finished(stream, after):
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return EventStream(self._bus, scope, after, self._codec(query, kind), filter_param(query))

@@ -14,6 +14,17 @@ Send = Callable[[bytes | str], Awaitable[None]]
 Close = Callable[[int, str], Awaitable[None]]
 
 
+def ending(scope: asyncio.Timeout) -> Callable[[], None]:
+    """What ends `scope` at once when it is called; it does nothing if that has come to an end by itself."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        with suppress(RuntimeError):  # it is over, or about to be
+            scope.reschedule(loop.time())
+
+    return end
+
+
 class SenderSink:
     """Sends what is written, in order, from one task: the owner runs `run` in its task group.
 
@@ -32,6 +43,7 @@ class SenderSink:
         self._buffered = 0
         self._blocked = False
         self._goodbye: tuple[int, str] | None = None
+        self._stopped = False
 
     def attach(self, pressure: Pressure, give_up: Callable[[], None]) -> None:
         """Tell `pressure` how writing goes from now on; `give_up` ends a client that takes nothing."""
@@ -40,7 +52,7 @@ class SenderSink:
 
     def write(self, chunk: Chunk) -> None:
         """See `Sink.write`."""
-        if self._goodbye is not None:
+        if self._goodbye is not None or self._stopped:
             return
         items = (chunk.data,) if isinstance(chunk.data, bytes) else chunk.data
         self._queue.extend(items)
@@ -50,28 +62,38 @@ class SenderSink:
             self._blocked = True
             self._pressure.blocked()
 
+    def stop(self) -> None:
+        """Send nothing more and say no goodbye: what it sends to belongs to somebody else. Idempotent."""
+        self._stopped = True
+        self._queue.clear()
+        self._filled.set()
+
     def buffered_bytes(self) -> int:
         """See `Sink.buffered_bytes`; texts count by their characters."""
         return self._buffered
 
     def close(self, code: int, reason: str) -> None:
         """See `Sink.close`."""
-        if self._goodbye is None:
+        if self._goodbye is None and not self._stopped:
             self._goodbye = (code, reason)
             self._filled.set()
             if self._blocked:
                 self._give_up()
 
     async def run(self) -> None:
-        """Send until closed, the goodbye last, or until the client is gone. Cancel it to give the client up."""
+        """Send until closed, the goodbye last, until stopped, or until the client is gone.
+
+        Cancel it to give the client up.
+        """
         with suppress(OSError):  # gone: whoever reads from the client is told
-            while self._queue or self._goodbye is None:
+            while not self._stopped and (self._queue or self._goodbye is None):
                 if self._queue:
                     await self._send_one(self._queue.popleft())
                 else:
                     self._filled.clear()
                     await self._filled.wait()
-            await self._close(*self._goodbye)
+            if self._goodbye is not None:
+                await self._close(*self._goodbye)
 
     async def _send_one(self, data: bytes | str) -> None:
         await self._send(data)

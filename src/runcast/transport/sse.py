@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -15,7 +15,7 @@ from runcast.core.scope import Scope as Streams
 from runcast.live.bus import Bus
 from runcast.live.codec import Chunk, Codec, Message
 from runcast.live.cohort import Wish
-from runcast.transport.sender import SenderSink
+from runcast.transport.sender import SenderSink, ending
 
 HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -70,10 +70,10 @@ class EventStream(Response):
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             with suppress(TimeoutError):
                 async with asyncio.timeout(None) as giving_up, asyncio.TaskGroup() as group:
-                    loop = asyncio.get_running_loop()
-                    sink.attach(connection, lambda: giving_up.reschedule(loop.time()))
+                    give_up = ending(giving_up)
+                    sink.attach(connection, give_up)
                     comments = group.create_task(self._comment(sink))
-                    leaving = group.create_task(_until_gone(receive, giving_up))
+                    leaving = group.create_task(_until_gone(receive, give_up))
                     await sink.run()
                     comments.cancel()
                     leaving.cancel()
@@ -88,10 +88,10 @@ class EventStream(Response):
                 sink.write(_comment())
 
 
-async def _until_gone(receive: Receive, giving_up: asyncio.Timeout) -> None:
+async def _until_gone(receive: Receive, give_up: Callable[[], None]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    giving_up.reschedule(asyncio.get_running_loop().time())
+    give_up()
 
 
 def _comment() -> Chunk:

@@ -8,16 +8,19 @@ from contextlib import suppress
 
 from starlette.types import Receive, Scope, Send
 
+from runcast.errors import LogError, Restarting, RuncastError, TooLarge
 from runcast.live.codec import Framing
 from runcast.live.connection import Connection
 from runcast.live.sink import Sink
 from runcast.transport.framing import DEFLATED, FRAMES, TEXTS
-from runcast.transport.sender import SenderSink
+from runcast.transport.sender import SenderSink, ending
 from runcast.transport.uvicorn_ws import EXTENSION, FrameLink
 
 NORMAL = 1000
 POLICY_VIOLATION = 1008
 MESSAGE_TOO_BIG = 1009
+SERVICE_RESTART = 1012
+TRY_AGAIN_LATER = 1013
 
 OnMessage = Callable[[str | bytes], None]
 
@@ -77,8 +80,7 @@ class WebSocketPeer:
         """The reader ends when the client goes or is told goodbye; a blocked client is not waited for."""
         with suppress(TimeoutError):
             async with asyncio.timeout(None) as giving_up, asyncio.TaskGroup() as group:
-                loop = asyncio.get_running_loop()
-                self._sender.attach(connection, lambda: giving_up.reschedule(loop.time()))
+                self._sender.attach(connection, ending(giving_up))
                 sending = group.create_task(self._sender.run())
                 await self._read(on_message)
                 sending.cancel()
@@ -96,3 +98,16 @@ class WebSocketPeer:
 
     async def _send_close(self, code: int, reason: str) -> None:
         await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+def close_code(error: RuncastError) -> int:
+    """The code to close with (RFC 6455 §7.4.1 and its registry): clients reconnect on 1012 and 1013 only."""
+    match error:
+        case TooLarge():
+            return MESSAGE_TOO_BIG
+        case Restarting():
+            return SERVICE_RESTART
+        case LogError():
+            return TRY_AGAIN_LATER
+        case _:
+            return POLICY_VIOLATION

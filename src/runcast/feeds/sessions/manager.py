@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from starlette.websockets import WebSocketState
 
@@ -39,6 +39,13 @@ class TextSocket(Protocol):
         ...
 
 
+class _Client(NamedTuple):
+    """One connected WebSocket."""
+
+    sink: SenderSink
+    connection: Connection
+
+
 class WebSocketManager:
     """Connects WebSockets of one's own app to session streams, and publishes to them.
 
@@ -47,7 +54,7 @@ class WebSocketManager:
 
     Args:
         db_path: the log's path or URL.
-        max_clients_per_session: clients of one session in this process; one more is refused with 1008.
+        max_clients_per_session: clients of one session that this manager has; one more is refused with 1008.
         event_batch_size: events per message, 1 to 1,000.
         event_batch_window_ms: how long events may wait for more under load; when idle they do not wait.
         poll_interval_ms: raised above 100, at most one message per interval is sent.
@@ -69,7 +76,7 @@ class WebSocketManager:
         self.event_batch_window_ms = event_batch_window_ms
         self.poll_interval_ms = poll_interval_ms
         self._bus = bus or _own_bus(db_path)
-        self._clients: dict[tuple[str, str], Connection] = {}
+        self._clients: dict[str, dict[str, _Client]] = {}
 
     async def connect(
         self,
@@ -90,23 +97,17 @@ class WebSocketManager:
         await _accept(websocket)
         await self.disconnect(session_id, client_id)
         try:
-            self._check_room(scope)
+            await self._admit(websocket, scope, session_id, client_id, filter or EVERYTHING)
         except TooMany as error:
             await _close(websocket, POLICY_VIOLATION, str(error))
             return False
-        sink = SenderSink(_sending(websocket), _closing(websocket), self._bus.hub.buffer_limit_bytes())
-        connection = self._bus.hub.connect(sink, lambda _: sink.close(1000, "the session has ended"))
-        sink.attach(connection, connection.closed)
-        self._clients[session_id, client_id] = connection
-        await self._bus.hub.subscribe(connection, scope, self._wish(filter or EVERYTHING), NOW)
-        await self._bus.spawn(self._serve(sink, connection, session_id, client_id))
         return True
 
     async def disconnect(self, session_id: str, client_id: str) -> None:
         """Send nothing more to that client. Its WebSocket is not closed: it is yours. Idempotent."""
-        connection = self._clients.pop((session_id, client_id), None)
-        if connection is not None:
-            connection.closed()
+        client = self._clients.get(session_id, {}).get(client_id)
+        if client is not None:
+            self._forget(client, session_id, client_id)
 
     async def broadcast_event(self, session_id: str, event: Mapping[str, Any]) -> int:
         """Publish a documented event; returned means stored. Returns how many clients here it is for.
@@ -115,11 +116,11 @@ class WebSocketManager:
             InvalidEvent, TooLarge, LogError: nothing was stored.
         """
         publish = from_document(session_id, event)
-        await self._bus.publish_all([publish])
-        document = {**event, "session_id": session_id}
+        stored = await self._bus.publish_all([publish])
         topic = self._bus.hub.topic(Scope.of_stream(publish.stream))
-        if topic is None:
+        if topic is None or not stored:
             return 0
+        document = {**SESSION.normalise(publish), "event_type": publish.type, "session_id": session_id}
         return sum(one.cohort.wish.filter.matches_event(document) for one in topic.subscribers)
 
     def get_session_metrics(self, session_id: str) -> dict[str, Any]:
@@ -132,15 +133,33 @@ class WebSocketManager:
 
     async def close(self) -> None:
         """Let all clients go and close the log."""
-        for session_id, client_id in list(self._clients):
-            await self.disconnect(session_id, client_id)
+        for session_id, clients in list(self._clients.items()):
+            for client_id in list(clients):
+                await self.disconnect(session_id, client_id)
         await self._bus.close()
 
-    def _check_room(self, scope: Scope) -> None:
-        self._bus.hub.check_room(scope)
-        topic = self._bus.hub.topic(scope)
-        if topic is not None and len(topic.subscribers) >= self.max_clients_per_session:
+    async def _admit(
+        self,
+        websocket: TextSocket,
+        scope: Scope,
+        session_id: str,
+        client_id: str,
+        wanted: EventSubscriptionFilter,
+    ) -> None:
+        if len(self._clients.get(session_id, {})) >= self.max_clients_per_session:
             raise TooMany(f"{scope} has its {self.max_clients_per_session} clients here; try again later.")
+        hub = self._bus.hub
+        sink = SenderSink(_sending(websocket), _closing(websocket), hub.buffer_limit_bytes())
+        connection = hub.connect(sink, lambda _: sink.close(1000, "the session has ended"))
+        sink.attach(connection, connection.closed)
+        client = _Client(sink, connection)
+        self._clients.setdefault(session_id, {})[client_id] = client
+        try:
+            await hub.subscribe(connection, scope, self._wish(wanted), NOW)
+            await self._bus.spawn(self._serve(client, session_id, client_id))
+        except BaseException:
+            self._forget(client, session_id, client_id)
+            raise
 
     def _wish(self, wanted: EventSubscriptionFilter) -> Wish:
         paced = self.poll_interval_ms > DEFAULT_POLL_INTERVAL_MS
@@ -153,13 +172,21 @@ class WebSocketManager:
             window_s=self.event_batch_window_ms / 1000,
         )
 
-    async def _serve(self, sink: SenderSink, connection: Connection, session_id: str, client_id: str) -> None:
+    async def _serve(self, client: _Client, session_id: str, client_id: str) -> None:
         try:
-            await sink.run()
+            await client.sink.run()
         finally:
-            connection.closed()
-            if self._clients.get((session_id, client_id)) is connection:
-                del self._clients[session_id, client_id]
+            self._forget(client, session_id, client_id)
+
+    def _forget(self, client: _Client, session_id: str, client_id: str) -> None:
+        """Stop sending to `client`; another one of the same id stays."""
+        client.sink.stop()
+        client.connection.closed()
+        clients = self._clients.get(session_id, {})
+        if clients.get(client_id) is client:
+            del clients[client_id]
+            if not clients:
+                del self._clients[session_id]
 
 
 def _own_bus(db_path: str | os.PathLike[str] | None) -> Bus:

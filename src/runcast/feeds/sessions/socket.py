@@ -22,7 +22,7 @@ from runcast.live.connection import Connection
 from runcast.live.hub import NOW
 from runcast.live.subscriber import Subscriber
 from runcast.transport.params import choice_param, filter_param, integer_param, text_param
-from runcast.transport.websocket import MESSAGE_TOO_BIG, NORMAL, POLICY_VIOLATION, WebSocketPeer
+from runcast.transport.websocket import NORMAL, WebSocketPeer, close_code
 
 MAX_BATCH_SIZE = 1_000
 MAX_POLL_INTERVAL_MS = 60_000
@@ -46,13 +46,12 @@ class SessionSocket:
         except RuncastError as error:
             self._bus.refused[error.code] += 1
             message = error_message(error, self._bus.now_us())
-            await peer.refuse(message.payload.decode(), POLICY_VIOLATION, error.code)
+            await peer.refuse(message.payload.decode(), close_code(error), error.code)
         else:
             await peer.run(client.connection, client.receive)
 
     async def _admit(self, scope: ASGIScope, peer: WebSocketPeer) -> _Client:
         wanted, after, wish = self._read_request(scope, peer)
-        self._bus.hub.check_room(wanted)
         client = _Client(self._bus, peer, wish)
         try:
             await self._bus.hub.subscribe(client.connection, wanted, wish, after)
@@ -98,8 +97,7 @@ class _Client:
             self._bus.refused[error.code] += 1
             self._tell(error_message(error, self._bus.now_us()))
             if isinstance(error, TooLarge | TooMany):
-                code = MESSAGE_TOO_BIG if isinstance(error, TooLarge) else POLICY_VIOLATION
-                self._peer.sink.close(code, error.code)
+                self._peer.sink.close(close_code(error), error.code)
         else:
             self._tell(pong_message(self._bus.now_us()))
 
