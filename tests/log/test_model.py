@@ -280,10 +280,8 @@ class SqliteMachine(LogMachine):
         other.close()
 
 
-_settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+_settings = settings(stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TestMemoryMachine = MemoryMachine.TestCase
-TestMemoryMachine.settings = _settings
+TestMemoryMachine.settings = settings(_settings, max_examples=100)
 TestSqliteMachine = SqliteMachine.TestCase
-TestSqliteMachine.settings = _settings
+TestSqliteMachine.settings = settings(_settings, max_examples=40)

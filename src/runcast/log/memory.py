@@ -245,7 +245,8 @@ class MemoryLog:
 
     def _after(self, position: int, head: int, prefix: str) -> Iterator[Event]:
         index = bisect_right(self._firehose, position, key=_position_of)
-        events = takewhile(lambda event: event.position <= head, islice(self._firehose, index, None))
+        later = (self._firehose[place] for place in range(index, len(self._firehose)))
+        events = takewhile(lambda event: event.position <= head, later)
         return (event for event in events if event.stream.startswith(prefix) and self._kept(event))
 
     def _tag_at(self, position: int) -> int | None:

@@ -20,6 +20,8 @@ from runcast.log.mounts import refuse_network
 from runcast.log.sqlite_errors import is_busy, translated
 
 MIB = 1024 * 1024
+OLDEST_SQLITE = (3, 31)
+"""Has all that our statements use; see `sqlite_checkpoint` for a fault that later ones still had."""
 
 _NEVER_WAIT = ("busy_timeout = 0",)
 _READ_ONLY = ("query_only = ON",)
@@ -183,6 +185,8 @@ class LogFile:
         Raises:
             LogError: or one of its children: it cannot be one; says why.
         """
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise LogError(f"SQLite {sqlite3.sqlite_version} is too old for a log; 3.31 is needed.")
         refuse_network(self.path)
         _make_folder(self.path)
         self.read_only = not _writable(self.path)
