@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -185,18 +186,26 @@ def test_a_firehose_cursor_from_the_future_begins_anew(server: ThreadServer, ses
         assert receive(ws)["type"] == "reset"
 
 
-def test_changes_reach_readers_of_every_wish_at_the_same_place(server: ThreadServer, session: str) -> None:
+def test_a_change_reaches_readers_of_every_wish_between_the_same_events(
+    server: ThreadServer, session: str
+) -> None:
     wishes: list[dict[str, Any]] = [
         {},
         {"batch_size": 1},
+        {"batch_size": 1, "poll_interval": 1},
         {"filter": {"event_types": ["tool_call"]}},
         {"format": "event"},
     ]
-    clients = [open_ws(server.session(session, after="start", **wish)) for wish in wishes]
-    frames: list[list[dict[str, Any]]] = []
-    for client, _ in zip(clients, wishes, strict=True):
-        with client as ws:
-            server.post(session, flat(0, event_id=None))
-            ws.send('{"type": "ping"}')
-            frames.append([receive(ws)])
-    assert len(frames) == 4
+    with ExitStack() as stack:
+        clients = [stack.enter_context(open_ws(server.session(session, **wish))) for wish in wishes]
+        server.post(session, *flats(range(20)))
+        clear(server, session)
+        server.post(session, *flats(range(20, 40)))
+        end(server, session)
+        for ws in clients:
+            frames, code, _ = rest_of(ws)
+            types = [frame["type"] for frame in frames]
+            reset = types.index("reset")
+            assert ids_of(frames[:reset]) == [f"e{number}" for number in range(20)]
+            assert ids_of(frames[reset + 1 : -1]) == [f"e{number}" for number in range(20, 40)]
+            assert (types[-1], code) == ("end", 1000)

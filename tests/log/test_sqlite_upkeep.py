@@ -11,7 +11,6 @@ import pytest
 from tests.log.programs import query
 
 from runcast.core.event import Cursor, NewEvent
-from runcast.log import sqlite_append, sqlite_reads
 from runcast.log.conformance.support import (
     Heard,
     VirtualClock,
@@ -20,7 +19,7 @@ from runcast.log.conformance.support import (
     read_on,
     several,
 )
-from runcast.log.sqlite import SqliteLog
+from runcast.log.sqlite import SqliteLog, append, reads
 
 MIB = 1024 * 1024
 
@@ -161,7 +160,7 @@ def _reading_all_the_time(log: SqliteLog) -> Generator[None]:
 def test_a_page_of_a_rare_kind_looks_through_a_bounded_stretch(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_reads, "SCAN_POSITIONS", 100)
+    monkeypatch.setattr(reads, "SCAN_POSITIONS", 100)
     log = SqliteLog(path)
     log.append([new(0, stream="chat:a"), *several(1_000), new(1_001, stream="chat:a")])
     pages = read_on(lambda cursor: log.read_all("chat", cursor))
@@ -176,7 +175,7 @@ def test_a_page_of_a_rare_kind_looks_through_a_bounded_stretch(
 
 
 def test_many_streams_are_remembered_within_bounds(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_append, "CACHED_RUNS", 50)
+    monkeypatch.setattr(append, "CACHED_RUNS", 50)
     log = SqliteLog(path)
     for round_ in range(3):
         for number in range(120):

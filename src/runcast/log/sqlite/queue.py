@@ -14,7 +14,7 @@ from runcast.core.event import NewEvent
 from runcast.errors import Busy, LogClosed
 from runcast.log.base import Lease
 from runcast.log.ledger import Ledger
-from runcast.log.sqlite_files import Limits
+from runcast.log.sqlite.files import Limits
 
 JOB_BYTES = 1_000
 """About what a job takes beside its events; so a queue of empty ones is bounded, too."""

@@ -17,12 +17,12 @@ from typing import Any, cast
 
 from runcast.errors import LogError, LogReadOnly
 from runcast.log.base import LogStatistics
-from runcast.log.sqlite_announce import Announcer
-from runcast.log.sqlite_append import Appender, Outcome
-from runcast.log.sqlite_checkpoint import Checkpointer
-from runcast.log.sqlite_errors import is_busy, log_error
-from runcast.log.sqlite_files import Limits, LogFile, pause
-from runcast.log.sqlite_queue import Job, JobQueue, StreamJob, TableJob
+from runcast.log.sqlite.announce import Announcer
+from runcast.log.sqlite.append import Appender, Outcome
+from runcast.log.sqlite.checkpoint import Checkpointer
+from runcast.log.sqlite.errors import is_busy, log_error
+from runcast.log.sqlite.files import Limits, LogFile, pause
+from runcast.log.sqlite.queue import Job, JobQueue, StreamJob, TableJob
 
 _logger = logging.getLogger("runcast.log")
 

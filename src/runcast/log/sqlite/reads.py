@@ -12,7 +12,7 @@ from runcast.core.resume import Run, Start, resume
 from runcast.log.base import Page, StreamInfo
 from runcast.log.ledger import RunState, no_stream
 from runcast.log.pages import firehose_end, no_page, page_of
-from runcast.log.sqlite_rows import LAST_POSITION, RUN, RUN_COLUMNS, fetch_page, many_runs, page_sql
+from runcast.log.sqlite.rows import LAST_POSITION, RUN, RUN_COLUMNS, fetch_page, many_runs, page_sql
 
 SCAN_POSITIONS = 10_000
 """How much of the log one page of a firehose looks through: a rare kind must not hold a transaction for seconds."""

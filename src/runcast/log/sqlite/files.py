@@ -15,13 +15,13 @@ from pathlib import Path
 import msgspec
 
 from runcast.errors import LogClosed, LogError, LogReadOnly
-from runcast.log import sqlite_format
-from runcast.log.mounts import refuse_network
-from runcast.log.sqlite_errors import is_busy, translated
+from runcast.log.sqlite import format as file_format
+from runcast.log.sqlite.errors import is_busy, translated
+from runcast.log.sqlite.mounts import refuse_network
 
 MIB = 1024 * 1024
 OLDEST_SQLITE = (3, 31)
-"""Has all that our statements use; see `sqlite_checkpoint` for a fault that later ones still had."""
+"""Has all that our statements use; see `checkpoint` for a fault that later ones still had."""
 
 _NEVER_WAIT = ("busy_timeout = 0",)
 _READ_ONLY = ("query_only = ON",)
@@ -196,8 +196,8 @@ class LogFile:
     def _prepare(self) -> str:
         connection = self._connect()
         try:
-            patiently(lambda: sqlite_format.prepare(connection, self.path), self._limits.busy_deadline_s)
-            return sqlite_format.read_epoch(connection, self.path)
+            patiently(lambda: file_format.prepare(connection, self.path), self._limits.busy_deadline_s)
+            return file_format.read_epoch(connection, self.path)
         finally:
             self._disconnect(connection)
 
@@ -216,8 +216,8 @@ class LogFile:
     def _read_epoch(self) -> str:
         connection = self._connect(*_READ_ONLY)
         try:
-            sqlite_format.check(connection, self.path)
-            return sqlite_format.read_epoch(connection, self.path)
+            file_format.check(connection, self.path)
+            return file_format.read_epoch(connection, self.path)
         finally:
             self._disconnect(connection)
 

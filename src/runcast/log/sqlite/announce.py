@@ -14,8 +14,8 @@ from collections.abc import Callable
 from runcast.core.event import Event
 from runcast.log.base import PAGE_MAX_EVENTS, Record
 from runcast.log.pages import NEWEST
-from runcast.log.sqlite_files import LogFile
-from runcast.log.sqlite_rows import LAST_POSITION, fetch_page, page_sql
+from runcast.log.sqlite.files import LogFile
+from runcast.log.sqlite.rows import LAST_POSITION, fetch_page, page_sql
 from runcast.log.watchers import Callback, Watchers
 
 _logger = logging.getLogger("runcast.log")

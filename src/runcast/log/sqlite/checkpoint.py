@@ -8,7 +8,7 @@ begins the WAL anew. So a checkpoint costs the writer a few milliseconds, and is
 
 from __future__ import annotations
 
-from runcast.log.sqlite_files import Limits, LogFile
+from runcast.log.sqlite.files import Limits, LogFile
 
 COMMIT_OVERHEAD_BYTES = 18_000
 """About what a commit adds to the WAL beside its events: the pages of the trees that it touches."""

@@ -96,7 +96,7 @@ def read_epoch(connection: sqlite3.Connection, path: Path) -> str:
 
 def _bring_up_to_date(connection: sqlite3.Connection, found: int) -> None:
     if found == 0:
-        schema = (files("runcast.log") / "schema.sql").read_text(encoding="utf-8")
+        schema = (files("runcast.log.sqlite") / "schema.sql").read_text(encoding="utf-8")
         for statement in statements(schema):
             connection.execute(statement)
         epoch = new_epoch("*", secrets.randbits(40))

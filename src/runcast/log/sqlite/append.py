@@ -17,8 +17,8 @@ import msgspec
 from runcast.errors import RuncastError, StaleToken
 from runcast.log.base import Appended
 from runcast.log.ledger import Ledger, RunState
-from runcast.log.sqlite_queue import StreamJob
-from runcast.log.sqlite_rows import LAST_POSITION, RUN, insert_values, many_runs
+from runcast.log.sqlite.queue import StreamJob
+from runcast.log.sqlite.rows import LAST_POSITION, RUN, insert_values, many_runs
 
 INSERT_ROWS = 128
 """How many rows one statement takes. Each number of rows is a statement of its own, compiled once."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from runcast.core.event import Cursor, NewEvent
-from runcast.log import sqlite_reads, sqlite_sweep, sqlite_tables
 from runcast.log.base import (
     PAGE_MAX_EVENTS,
     Appended,
@@ -26,9 +25,10 @@ from runcast.log.base import (
 from runcast.log.ledger import Ledger
 from runcast.log.pages import NEWEST
 from runcast.log.rules import STREAMS_MAX, check_keep, check_limit, ttl_us
-from runcast.log.sqlite_files import Limits, LogFile
-from runcast.log.sqlite_queue import JOB_BYTES, Job, StreamJob, TableJob
-from runcast.log.sqlite_writer import Writer
+from runcast.log.sqlite import reads, sweep, tables
+from runcast.log.sqlite.files import Limits, LogFile
+from runcast.log.sqlite.queue import JOB_BYTES, Job, StreamJob, TableJob
+from runcast.log.sqlite.writer import Writer
 from runcast.log.watchers import Callback
 
 _FORK_WAIT_S = 10.0
@@ -43,7 +43,7 @@ class SqliteLog:
     Args:
         path: the file. Beside it lie `-wal` and `-shm` while it is open.
         clock: the time in microseconds since the Unix epoch; the wall clock if not given.
-        limits: by name, the settings of `runcast.log.sqlite_files.Limits`, for example `queue_bytes`.
+        limits: by name, the settings of `runcast.log.sqlite.files.Limits`, for example `queue_bytes`.
 
     Raises:
         LogTooNew, LogCorrupt, LogReadOnly, LogError: the file cannot be used; says why.
@@ -95,7 +95,7 @@ class SqliteLog:
 
     def sweep(self, *, idle_since: int, limit: int = 1_000) -> int:
         def step(left: int) -> int:
-            return self._submit(TableJob(lambda connection: sqlite_sweep.sweep(connection, idle_since, left)))
+            return self._submit(TableJob(lambda connection: sweep.sweep(connection, idle_since, left)))
 
         swept = step(limit)
         if swept < limit and self._drop_idle(idle_since, limit):
@@ -104,11 +104,11 @@ class SqliteLog:
 
     def _drop_idle(self, idle_since: int, limit: int) -> bool:
         with self._file.reader() as connection:
-            runs, streams = sqlite_sweep.find_idle(connection, idle_since, limit)
+            runs, streams = sweep.find_idle(connection, idle_since, limit)
         if streams:  # whoever reads there is told first
             self._submit(StreamJob(lambda ledger: ledger.end_idle(streams, idle_since), streams))
         if runs:
-            self._submit(TableJob(lambda connection: sqlite_sweep.drop_idle(connection, runs, idle_since)))
+            self._submit(TableJob(lambda connection: sweep.drop_idle(connection, runs, idle_since)))
         return bool(runs)
 
     def _change(self, stream: str, act: Callable[[Ledger], StreamInfo]) -> StreamInfo:
@@ -130,7 +130,7 @@ class SqliteLog:
         check_limit(limit)
         until = NEWEST if until is None else until
         with self._file.reader() as connection:
-            return sqlite_reads.read(connection, stream, after, limit=limit, until=until)
+            return reads.read(connection, stream, after, limit=limit, until=until)
 
     def read_all(
         self,
@@ -143,20 +143,20 @@ class SqliteLog:
         check_limit(limit)
         until = NEWEST if until is None else until
         with self._file.reader() as connection:
-            return sqlite_reads.read_all(connection, self.epoch, kind, after, limit=limit, until=until)
+            return reads.read_all(connection, self.epoch, kind, after, limit=limit, until=until)
 
     def info(self, stream: str) -> StreamInfo:
         with self._file.reader() as connection:
-            return sqlite_reads.info(connection, stream)
+            return reads.info(connection, stream)
 
     def head(self) -> Cursor:
         with self._file.reader() as connection:
-            return sqlite_reads.head(connection, self.epoch)
+            return reads.head(connection, self.epoch)
 
     def streams(self, kind: str | None = None, after: str = "", limit: int = 100) -> list[StreamInfo]:
         check_limit(limit, STREAMS_MAX)
         with self._file.reader() as connection:
-            return sqlite_reads.streams(connection, kind, after, limit)
+            return reads.streams(connection, kind, after, limit)
 
     # --- the rest ----------------------------------------------------------------------------
 
@@ -168,21 +168,19 @@ class SqliteLog:
     def acquire(self, name: str, owner: str, ttl_s: float) -> Lease | None:
         ttl = ttl_us(ttl_s)
         return self._submit(
-            TableJob(lambda connection: sqlite_tables.acquire(connection, name, owner, ttl, self._clock()))
+            TableJob(lambda connection: tables.acquire(connection, name, owner, ttl, self._clock()))
         )
 
     def release(self, lease: Lease) -> None:
-        self._submit(TableJob(lambda connection: sqlite_tables.release(connection, lease)))
+        self._submit(TableJob(lambda connection: tables.release(connection, lease)))
 
     def load_snapshot(self, stream: str, fold: str, version: int) -> Snapshot | None:
         with self._file.reader() as connection:
-            return sqlite_tables.load_snapshot(connection, stream, fold, version)
+            return tables.load_snapshot(connection, stream, fold, version)
 
     def save_snapshot(self, stream: str, fold: str, version: int, snapshot: Snapshot) -> None:
         self._submit(
-            TableJob(
-                lambda connection: sqlite_tables.save_snapshot(connection, stream, fold, version, snapshot)
-            )
+            TableJob(lambda connection: tables.save_snapshot(connection, stream, fold, version, snapshot))
         )
 
     def statistics(self) -> LogStatistics:
