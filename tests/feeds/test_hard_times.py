@@ -100,7 +100,7 @@ def test_a_loop_that_stands_still_delivers_all_of_it_later_and_loses_nobody(
         clients = [stack.enter_context(open_ws(server.session(session))) for _ in range(10)]
         for ws in clients:
             assert ping_pong(ws) == []
-        server.loop.call_soon_threadsafe(time.sleep, stands_still_s)
+        server.loop.call_soon_threadsafe(ping_and_stand_still, server, stands_still_s)
         for stored in publish_soon(server, session, range(1_000)):
             stored()  # the log does not wait for the loop
         for ws in clients:
@@ -110,6 +110,14 @@ def test_a_loop_that_stands_still_delivers_all_of_it_later_and_loses_nobody(
         server.post(session, flat(1_000))
         for ws in clients:
             assert ids_of(take(ws, 1)) == ["e1000"]
+
+
+def ping_and_stand_still(server: ThreadServer, seconds: float) -> None:
+    """Nothing else happens in the server's loop meanwhile, and the answers to the pings lie unread."""
+    for connection in server.websockets():
+        connection.stop_keepalive()
+        connection.send_keepalive_ping()
+    time.sleep(seconds)
 
 
 @pytest.fixture

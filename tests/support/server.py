@@ -25,7 +25,7 @@ from runcast.core.scope import Scope
 from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
 from runcast.live.hub import Place
-from runcast.log.open import open_log
+from runcast.log.open import open_configured
 from runcast.transport.uvicorn_ws import FrameProtocol
 
 T = TypeVar("T")
@@ -208,7 +208,7 @@ class ThreadServer(AppServer):
         send_buffer: int | None = None,
         **settings: Any,
     ) -> None:
-        self.bus = bus or Bus(open_log(str(log)), [SESSION], Settings(**settings))
+        self.bus = bus or _make_bus(Settings(log=str(log), **settings))
         app = create_app(bus=self.bus)
         super().__init__(app, protocol=protocol, ping_s=ping_s, send_buffer=send_buffer)
 
@@ -221,6 +221,10 @@ class ThreadServer(AppServer):
     async def _serve(self) -> None:
         await super()._serve()
         await self.bus.close()
+
+
+def _make_bus(settings: Settings) -> Bus:
+    return Bus(open_configured(settings), [SESSION], settings)
 
 
 def hold_up_places(server: ThreadServer) -> asyncio.Event:
