@@ -58,6 +58,7 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
         title="Runcast", version=__version__, lifespan=_lifespan(bus, owned), docs_url=None, redoc_url=None
     )
     app.add_exception_handler(RuncastError, answer_with(bus.refused))
+    app.add_exception_handler(Exception, answer_with(bus.refused))  # a flaw of ours: told without its text
     app.add_exception_handler(HTTPException, handle_http)
     if settings.allowed_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.allowed_origins, **CORS)

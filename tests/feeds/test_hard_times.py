@@ -18,12 +18,18 @@ from tests.support.server import ThreadServer, flat, flats, wait_until
 
 from runcast import Bus
 from runcast.config import Settings
+from runcast.errors import Busy, LogClosed, LogCorrupt, LogError, LogFull, LogReadOnly
 from runcast.kinds.base import Publish
 from runcast.kinds.session import SESSION
 from runcast.log.open import open_log
 
 HOUR_US = 3_600 * 1_000_000
 NOON_US = 1_705_406_400 * 1_000_000  # 2024-01-16T12:00:00Z
+
+
+@pytest.fixture(scope="module")
+def protocol() -> str:
+    return "fast"
 
 
 class Clock:
@@ -92,10 +98,11 @@ def test_a_clock_that_jumps_forward_keeps_what_is_there(
 @pytest.mark.parametrize(
     ("stands_still_s", "ping_s"), [(5.0, 20.0), (1.2, 0.4)], ids=["5s", "over-the-pings"]
 )
+@pytest.mark.parametrize("path", ["fast", "portable"])
 def test_a_loop_that_stands_still_delivers_all_of_it_later_and_loses_nobody(
-    make_server: MakeServer, session: str, stands_still_s: float, ping_s: float
+    make_server: MakeServer, session: str, path: str, stands_still_s: float, ping_s: float
 ) -> None:
-    server = make_server(ping_s=ping_s)
+    server = make_server(protocol=path, ping_s=ping_s)
     with ExitStack() as stack:
         clients = [stack.enter_context(open_ws(server.session(session))) for _ in range(10)]
         for ws in clients:
@@ -187,7 +194,7 @@ def test_a_log_that_cannot_be_read_for_a_while_makes_readers_wait(
     async def page_with_troubles(*args: Any, **kwargs: Any) -> Any:
         if failures[0]:
             failures[0] -= 1
-            raise sqlite_busy()
+            raise Busy
         return await page(*args, **kwargs)
 
     server.bus.hub._catch_up._pages._read = page_with_troubles
@@ -218,7 +225,46 @@ def test_a_flaw_in_one_reader_ends_that_one_alone(make_server: MakeServer, sessi
     assert any("ZeroDivisionError" in text for text in server.errors.forgive())
 
 
-def sqlite_busy() -> Exception:
-    from runcast.errors import Busy
+@pytest.mark.parametrize(
+    ("error", "status", "retry"),
+    [
+        (Busy, 503, True),
+        (LogClosed, 503, True),
+        (LogFull, 507, True),
+        (LogReadOnly, 500, False),
+        (LogCorrupt, 500, False),
+    ],
+)
+def test_whatever_fails_in_the_log_is_told_in_words(
+    make_server: MakeServer, session: str, error: type[LogError], status: int, retry: bool
+) -> None:
+    server = make_server()
 
-    return Busy()
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    server.bus.log.append_soon = fail
+    answer = server.http.post(f"/api/sessions/{session}/events", json=flat(0))
+    assert (answer.status_code, answer.json()["code"]) == (status, error.code)
+    assert answer.json()["detail"] == error.message
+    assert ("retry-after" in answer.headers) == retry
+    server.bus.log.info = fail
+    with open_ws(server.session(session)) as ws:
+        (told,), code, reason = rest_of(ws)
+    assert (told["code"], told["retryable"]) == (error.code, retry)
+    assert (code, reason) == (1013, error.code)
+
+
+def test_a_flaw_of_ours_is_a_problem_without_a_word_of_it(make_server: MakeServer, session: str) -> None:
+    server = make_server()
+
+    def flaw(*_: object, **__: object) -> Any:
+        raise ZeroDivisionError("secret")
+
+    server.bus.log.append_soon = flaw
+    answer = server.http.post(f"/api/sessions/{session}/events", json=flat(0))
+    assert (answer.status_code, answer.json()["code"]) == (500, "error")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+    wait_until(lambda: server.errors.texts, "whoever runs it finds it in the log")
+    assert "secret" in server.errors.forgive()[0]

@@ -24,7 +24,7 @@ from runcast.log.memory import MemoryLog
 STREAMS = 10_000
 WATCHED = 5_000
 KIB = 1024
-MOST_PER_WATCHED_STREAM = 8 * KIB
+MOST_PER_WATCHED_STREAM = 6 * KIB
 
 
 def names(count: int) -> list[str]:
@@ -80,7 +80,6 @@ async def test_a_watched_stream_that_lies_idle_costs_little_and_leaves_nothing()
         watchers = [await subscribe(bus, wish, name) for name in names(WATCHED)]
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
-        print(held / WATCHED)
         assert held / WATCHED < MOST_PER_WATCHED_STREAM
         assert len(bus.topics()) == WATCHED + 1
         await bus.publish(f"session:{names(WATCHED)[-1]}", "note", id="second")
@@ -98,8 +97,7 @@ async def test_a_watched_stream_that_lies_idle_costs_little_and_leaves_nothing()
         gc.collect()
         left, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        print(left / WATCHED)
-        assert left < held / 10
+        assert left < held / 5  # what is left is mostly room in tables
 
 
 async def subscribe(bus: Bus, wish: Wish, name: str) -> Watcher:

@@ -144,6 +144,16 @@ def test_a_poll_interval_of_a_minute_sends_one_message_and_keeps_the_rest(
         assert ping_pong(slow) == []
 
 
+def test_it_is_one_message_even_if_much_came_at_once(server: ThreadServer, session: str) -> None:
+    with (
+        open_ws(server.session(session, poll_interval=60_000, batch_size=1000)) as slow,
+        open_ws(server.session(session)) as quick,
+    ):
+        server.post(session, *flats(range(9), noise="x" * 100_000))
+        take(quick, 9)
+        assert len(ping_pong(slow)) == 1
+
+
 def test_a_poll_interval_keeps_messages_apart(server: ThreadServer, session: str) -> None:
     server.post(session, *flats(range(6)))
     with open_ws(server.session(session, after="start", poll_interval=120, batch_size=4)) as ws:
@@ -154,6 +164,19 @@ def test_a_poll_interval_keeps_messages_apart(server: ThreadServer, session: str
     times = [datetime.fromisoformat(frame["timestamp"]) for frame in frames]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     assert min(gaps) > 0.1  # by the server's clock, of the moment when each was made
+
+
+def test_clients_of_one_pace_but_other_batch_sizes_are_told_apart(server: ThreadServer, session: str) -> None:
+    wish = {"format": "event", "poll_interval": 60_000}
+    with (
+        open_ws(server.session(session, batch_size=50, **wish)) as many,
+        open_ws(server.session(session, batch_size=2, **wish)) as few,
+    ):
+        for ws in (many, few):
+            assert ping_pong(ws) == []
+        server.post(session, *flats(range(10)))
+        assert ids_of(take(many, 10)) == numbered(10)
+        assert ids_of(ping_pong(few)) == numbered(2)
 
 
 def test_clients_that_join_while_much_is_published_miss_nothing(

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import pytest
 from tests.support.clients import RawClient, ids_of, open_ws, receive, rest_of, take
 from tests.support.fixtures import MakeServer
@@ -182,6 +183,47 @@ def test_a_process_s_limit_of_clients_is_refused_too(make_server: MakeServer, se
         with open_ws(server.session(f"{session}-other")) as other:
             frames, code, _ = rest_of(other)
     assert (frames[0]["code"], code) == ("too_many", 1008)
+    assert 'runcast_refusals_total{code="too_many"} 1.0' in server.http.get("/metrics").text
+
+
+def test_who_comes_during_a_restart_is_told_to_come_again(make_server: MakeServer, session: str) -> None:
+    server = make_server()
+    server.post(session, flat(0))
+    server.call(server.bus.hub.drain, 0)
+    with open_ws(server.session(session)) as ws:
+        (error,), code, reason = rest_of(ws)
+    assert (error["code"], error["retryable"]) == ("restarting", True)
+    assert (code, reason) == (1012, "restarting")
+    answer = server.http.get(f"/api/v1/streams/session:{session}/sse")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_a_browser_s_question_before_a_write_is_answered_for_listed_origins_only(
+    make_server: MakeServer, session: str
+) -> None:
+    server = make_server(allowed_origins=("https://app.example",))
+    path = f"/api/sessions/{session}/events"
+
+    def ask(origin: str) -> httpx2.Response:
+        question = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "Content-Type"}
+        return server.http.options(path, headers={"Origin": origin, **question})
+
+    allowed = ask("https://app.example")
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "https://app.example"
+    assert "access-control-allow-origin" not in ask("https://evil.example").headers
+    server.post(session, flat(0))
+    read = server.http.get(path, headers={"Origin": "https://app.example"})
+    assert read.headers["access-control-allow-origin"] == "https://app.example"
+    read = server.http.get(path, headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in read.headers
+
+
+def test_no_origin_may_read_unless_it_is_listed(server: ThreadServer, session: str) -> None:
+    server.post(session, flat(0))
+    for origin in ("https://app.example", server.url()):
+        answer = server.http.get(f"/api/sessions/{session}/events", headers={"Origin": origin})
+        assert "access-control-allow-origin" not in answer.headers
 
 
 def test_many_that_come_at_once_to_a_new_session_are_counted_exactly(

@@ -90,6 +90,17 @@ def test_others_are_not_delayed_by_it(stalled: tuple[ThreadServer, RawClient], s
         assert ping_pong(quick) == []
 
 
+def test_one_that_watches_all_sessions_gets_everything_too(make_server: MakeServer, session: str) -> None:
+    server = make_server(send_buffer=SMALL)
+    with RawClient(server.ws("/ws/events"), receive_buffer=SMALL) as slow:
+        for start in range(0, TOTAL, POSTED):
+            server.post(f"{session}-{start % 3}", *noisy(start))
+        wait_until(lambda: server.bus.live_statistics().blocked == 1, "the slow client is blocked")
+        assert ids_of(slow.take(TOTAL)) == all_ids()
+        server.post(session, *flats([TOTAL]))
+        assert ids_of(slow.take(1)) == [f"e{TOTAL}"]
+
+
 def test_what_waits_for_all_clients_together_is_bounded(make_server: MakeServer, session: str) -> None:
     server = make_server(send_buffer=SMALL, total_buffer_bytes=1024 * 1024)
     with ExitStack() as stack:
@@ -108,6 +119,7 @@ def test_a_client_that_takes_nothing_is_closed(make_server: MakeServer, session:
         publish_much(server, session)
         wait_until(lambda: not server.bus.live_statistics().connections, "it is let go")
         got = events_of(list(slow.messages()))
+    assert "runcast_connections_stalled_total 1.0" in server.http.get("/metrics").text
     assert [event["event_id"] for event in got] == all_ids()[: len(got)]
     if server.protocol == "fast":
         assert slow.close_code == 1013

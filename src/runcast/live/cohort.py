@@ -34,8 +34,9 @@ class Wish(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Subscribers with equal keys get the very same bytes."""
-        return (self.codec.key, self.framing.key, self.filter.fingerprint, self.interval_s, self.window_s)
+        """Subscribers with equal keys get the very same bytes, at the same time."""
+        pace = (self.interval_s, self.batch_size) if self.interval_s else None
+        return (self.codec.key, self.framing.key, self.filter.fingerprint, pace, self.window_s)
 
 
 class Encoding:

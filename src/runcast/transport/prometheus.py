@@ -48,6 +48,9 @@ class BusCollector(Collector):
         yield _gauge(
             "runcast_connections_blocked", "Clients that take less than they are sent.", live.blocked
         )
+        yield _counter(
+            "runcast_connections_stalled", "Clients that were closed since they took nothing.", live.stalled
+        )
         yield _gauge(
             "runcast_readers_catching_up", "Readers that wait for their next page.", live.catching_up
         )

@@ -171,10 +171,8 @@ class FrameLink:
 
     def attach(self, pressure: Pressure, limit_bytes: int) -> None:
         """Tell `pressure` when over `limit_bytes` wait, when less than a quarter does, and of the end."""
-        if (
-            self._protocol.disconnected
-        ):  # it left while it was let in; its transport can be asked nothing any more
-            pressure.closed()
+        if self._protocol.disconnected:
+            pressure.closed()  # it left while it was let in; its transport can be asked nothing any more
             return
         self._protocol.transport.set_write_buffer_limits(high=limit_bytes, low=limit_bytes // 4)
         self._protocol.pressure = pressure

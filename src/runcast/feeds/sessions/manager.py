@@ -13,7 +13,7 @@ from runcast.config import Settings
 from runcast.core.event import stream_name
 from runcast.core.filters import EVERYTHING, EventSubscriptionFilter
 from runcast.core.scope import Scope
-from runcast.errors import TooMany
+from runcast.errors import Refused, TooMany
 from runcast.feeds.sessions.metrics import KIND, global_metrics, session_metrics
 from runcast.feeds.sessions.wire import BatchCodec
 from runcast.kinds.session import SESSION, from_document
@@ -24,11 +24,11 @@ from runcast.live.hub import NOW
 from runcast.log.open import open_log
 from runcast.transport.framing import TEXTS
 from runcast.transport.sender import SenderSink
+from runcast.transport.websocket import close_code
 
 logger = logging.getLogger("runcast.sessions")
 
 DEFAULT_POLL_INTERVAL_MS = 100.0
-POLICY_VIOLATION = 1008
 
 
 class TextSocket(Protocol):
@@ -98,8 +98,8 @@ class WebSocketManager:
         await self.disconnect(session_id, client_id)
         try:
             await self._admit(websocket, scope, session_id, client_id, filter or EVERYTHING)
-        except TooMany as error:
-            await _close(websocket, POLICY_VIOLATION, str(error))
+        except Refused as error:
+            await _close(websocket, close_code(error), str(error))
             return False
         return True
 
