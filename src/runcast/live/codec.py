@@ -17,6 +17,9 @@ MESSAGE_MAX_BYTES = 512 * 1024
 """No message is larger, unless a single event is: many clients refuse messages over 1 MiB."""
 
 
+PACED_OVERHEAD_BYTES = 1_024
+
+
 class Piece(NamedTuple):
     """One event, encoded for a codec, and the place right after it."""
 
@@ -97,3 +100,8 @@ def split(pieces: Sequence[Piece], batch_size: int, overhead_bytes: int) -> list
     if begin < len(pieces):
         runs.append(pieces[begin:])
     return runs
+
+
+def fit_one(pieces: Sequence[Piece], batch_size: int) -> int:
+    """How many of `pieces` go into one message of a paced client, whatever its codec adds to it."""
+    return len(split(pieces[:batch_size], batch_size, PACED_OVERHEAD_BYTES)[0]) if pieces else 0

@@ -11,7 +11,7 @@ from runcast.core.filters import EventSubscriptionFilter, Predicate
 from runcast.core.pacing import Pacing
 from runcast.core.subscription import Notice
 from runcast.core.tail import RING_MAX_BYTES, RING_MAX_EVENTS, Tail
-from runcast.live.codec import Chunk, Codec, Framing, Piece
+from runcast.live.codec import Chunk, Codec, Framing, Piece, fit_one
 from runcast.live.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Wish(NamedTuple):
     batch_size: int
     interval_s: float = 0.0
     window_s: float | None = None
+
+    def at_once(self, pieces: Sequence[Piece]) -> int:
+        """How many of `pieces` may be sent now: one message of them, or all if there is no pace to keep."""
+        return fit_one(pieces, self.batch_size) if self.interval_s else len(pieces)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -135,7 +139,7 @@ class Cohort:
         if not self._pending:
             return
         began = self._loop.time()
-        limit = self.wish.batch_size if self.wish.interval_s else len(self._pending)
+        limit = self.wish.at_once(self._pending)
         taken, self._pending = self._pending[:limit], self._pending[limit:]
         self._pending_bytes = sum(len(piece.data) for piece in self._pending)
         if self._pending:

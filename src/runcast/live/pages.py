@@ -87,7 +87,7 @@ class SharedPages:
         if self._last_recent[0] != key:
             tail = subscriber.topic.tail
             pieces = cohort.select(Encoding([(event, tail.place(event)) for event in run]))
-            limit = cohort.wish.batch_size if cohort.wish.interval_s else len(pieces)
+            limit = cohort.wish.at_once(pieces)
             place = cohort.flushed if len(pieces) <= limit else pieces[limit - 1].place
             self._last_recent = (key, cohort.chunk(pieces[:limit]), place)
         return self._last_recent[1:]
