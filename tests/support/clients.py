@@ -90,6 +90,7 @@ class RawClient:
         receive_buffer: the kernel's buffer for this socket; small ones fill soon.
         deflate: offer permessage-deflate.
         headers: more headers of the handshake, replacing those of the same name.
+        wait: for the answer to the handshake; otherwise call `shake_hands` later.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class RawClient:
         factory: ClientPerMessageDeflateFactory | None = None,
         headers: dict[str, str] | None = None,
         timeout_s: float = WAIT_S,
+        wait: bool = True,
     ) -> None:
         parts = urlsplit(url)
         self.socket = socket.socket()
@@ -123,14 +125,19 @@ class RawClient:
         self.pings = 0
         self.response: Response | None = None
         self._flush()
-        while self.response is None:
-            self._read_some()
+        if wait:
+            self.shake_hands()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.socket.close()
+
+    def shake_hands(self) -> None:
+        """Wait for the answer to the handshake."""
+        while self.response is None:
+            assert self._read_some(), "closed"
 
     @property
     def close_code(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from datetime import datetime
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ from tests.support.clients import (
     take_at_least,
 )
 from tests.support.fixtures import LEGACY, MakeServer
-from tests.support.server import ThreadServer, flat, flats, in_background
+from tests.support.server import ThreadServer, flat, flats, hold_up_places, in_background, wait_until
 
 
 @pytest.fixture(scope="module", params=["fast", "portable", LEGACY])
@@ -76,6 +77,25 @@ def test_by_default_a_client_gets_what_is_new(server: ThreadServer, session: str
     with open_ws(server.session(session)) as ws:
         server.post(session, flat(5))
         assert ids_of(take(ws, 1)) == ["e5"]
+
+
+def test_whatever_is_published_after_the_handshake_is_for_the_client(
+    make_server: MakeServer, session: str
+) -> None:
+    server = make_server()
+    gate = hold_up_places(server)
+    answered = threading.Event()
+
+    def connect_and_publish() -> None:
+        with open_ws(server.session(session)) as ws:
+            answered.set()
+            server.post(session, flat(0))
+            assert ids_of(take(ws, 1)) == ["e0"]
+
+    with in_background(connect_and_publish):
+        wait_until(lambda: server.bus.live_statistics().connections == 1)
+        answered.wait(0.3)  # it must not be told so soon; if it were, the event would be missed
+        server.call(gate.set)
 
 
 def test_a_session_may_be_watched_before_it_exists(server: ThreadServer, session: str) -> None:

@@ -82,6 +82,14 @@ def test_one_deflated_frame_serves_all_whose_window_is_large_enough(
             client.socket.close()
 
 
+def test_an_address_that_is_too_long_is_refused_at_once(make_server: MakeServer, session: str) -> None:
+    server = make_server()
+    with RawClient(server.session(session, filter="x" * 9_000)) as ws:
+        assert ws.response is not None
+        assert ws.response.status_code == 414  # uvicorn by itself would leave it waiting
+    wait_until(lambda: not server.websockets(), "its socket is gone")
+
+
 def test_a_uvicorn_without_what_is_needed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unsupported() == ""
     monkeypatch.setattr(uvicorn_ws, "_NEEDED", ("queue", "no_such_thing", "another"))

@@ -165,7 +165,7 @@ def test_a_connection_that_breaks_off_is_forgotten(make_server: MakeServer, sess
 def test_a_client_that_leaves_while_it_is_let_in_is_forgotten(make_server: MakeServer, session: str) -> None:
     server = make_server()
     gate = hold_up_places(server)
-    with RawClient(server.session(session)):
+    with RawClient(server.session(session), wait=False):
         wait_until(lambda: server.bus.live_statistics().connections == 1)
     wait_until(lambda: not server.websockets(), "its socket is gone")
     server.call(gate.set)

@@ -20,6 +20,11 @@ class Pacing:
         self.interval_s = interval_s
         self._not_before = float("-inf")
 
+    @property
+    def not_before(self) -> float:
+        """When the next flush is due at the earliest."""
+        return self._not_before
+
     def delay(self, now: float) -> float:
         """How many seconds from `now` the next flush should wait; 0 if it is due."""
         return max(0.0, self._not_before - now)

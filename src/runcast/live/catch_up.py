@@ -26,18 +26,22 @@ class CatchUp:
     joined, is blocked, has ended, or has nothing to read: then whoever changes that puts it back.
     """
 
-    def __init__(self, pages: SharedPages, workers: int) -> None:
+    def __init__(self, pages: SharedPages, workers: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._pages = pages
         self._workers = workers
         self._queue: deque[Subscriber] = deque()
         self._filled = asyncio.Event()
 
     def add(self, subscriber: Subscriber) -> None:
-        """Serve this reader soon. Does nothing for one that waits already."""
+        """Serve this reader soon, or as soon as its pace allows. Does nothing for one that waits already."""
         if not subscriber.queued:
             subscriber.queued = True
-            self._queue.append(subscriber)
-            self._filled.set()
+            if subscriber.not_before > self._loop.time():
+                self._loop.call_at(subscriber.not_before, self._requeue, subscriber)
+            else:
+                self._queue.append(subscriber)
+                self._filled.set()
 
     def waiting(self) -> int:
         """How many readers are in the queue."""
@@ -130,7 +134,7 @@ class CatchUp:
 
     def _go_on(self, subscriber: Subscriber, pause_s: float) -> None:
         if pause_s > 0:  # it stays marked as queued meanwhile
-            asyncio.get_running_loop().call_later(pause_s, self._requeue, subscriber)
+            self._loop.call_later(pause_s, self._requeue, subscriber)
         else:
             self._requeue(subscriber)
 

@@ -119,6 +119,7 @@ class Cohort:
         """Take a member out; its machine is at `flushed` then. Does nothing for a reader that is not live."""
         if self._members.pop(subscriber, None) is not None:
             subscriber.machine.leave(self.flushed)
+            subscriber.not_before = self._pacing.not_before if self.wish.interval_s else 0.0
             self._writes = None
             if not self._members:  # what is pending is for nobody; whoever comes now begins now
                 self._forget_pending()
@@ -146,6 +147,7 @@ class Cohort:
             self.flushed, self.position = taken[-1].place, taken[-1].position
         else:
             self._stand_at_tail()
+        self._pacing.flushed(began, began)  # a member that leaves from within its write keeps the pace
         self._write(self.chunk(taken))
         self._pacing.flushed(began, self._loop.time())
         if self._pending:

@@ -97,9 +97,8 @@ class Hub:
         self._topics: dict[str, Topic] = {}
         self._opening: dict[str, list[Record]] = {}
         self._opened: dict[str, asyncio.Future[None]] = {}
-        self._catch_up = CatchUp(
-            SharedPages(source.page, source.log_epoch, limits.page_cache_bytes), limits.catch_up_readers
-        )
+        pages = SharedPages(source.page, source.log_epoch, limits.page_cache_bytes)
+        self._catch_up = CatchUp(pages, limits.catch_up_readers, self._loop)
         self._blocked: dict[Connection, tuple[float, int]] = {}
         self._stalled = 0
         self.connections: set[Connection] = set()

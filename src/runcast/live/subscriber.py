@@ -20,7 +20,7 @@ class Subscriber:
     `want_read` is called when it has something to read from the log; `queued` is the catch-up's own mark.
     """
 
-    __slots__ = ("_want_read", "cohort", "connection", "gone", "machine", "queued", "topic")
+    __slots__ = ("_want_read", "cohort", "connection", "gone", "machine", "not_before", "queued", "topic")
 
     def __init__(
         self,
@@ -36,6 +36,8 @@ class Subscriber:
         self.cohort = cohort
         self.queued = False
         self.gone = False
+        self.not_before = 0.0
+        """On the loop's clock: a paced client that fell behind is not served before its interval is over."""
         self._want_read = want_read
 
     @property

@@ -31,6 +31,7 @@ _NEEDED = (
     "data_received",
     "handle_connect",
     "handle_parser_exception",
+    "handshake_complete",
     "handshake_initiated",
     "keepalive_timeout",
     "pause_writing",
@@ -134,7 +135,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame behind what is written, and give the client some seconds to answer it."""
-        if self.close_sent or self.disconnected or self.transport.is_closing():
+        if not self.handshake_complete or self.close_sent or self.disconnected or self.transport.is_closing():
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.send_close(code, reason)

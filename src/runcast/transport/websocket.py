@@ -46,12 +46,12 @@ class WebSocketPeer:
 
     @property
     def framing(self) -> Framing:
-        """What the sink takes; known once the handshake is complete."""
+        """What the sink takes."""
         if self._link is None:
             return TEXTS
         return DEFLATED if self._link.deflate else FRAMES
 
-    async def accept(self) -> bool:
+    async def _accept(self) -> bool:
         """Complete the handshake; False if the client has gone already."""
         message = await self._receive()
         if message["type"] != "websocket.connect":
@@ -60,16 +60,23 @@ class WebSocketPeer:
         return True
 
     async def refuse(self, text: str, code: int, reason: str) -> None:
-        """Say why in a message of the feed's own words, then close. Only before `run`."""
+        """Accept, say why in a message of the feed's own words, and close: instead of `run`."""
         with suppress(OSError):  # it may have gone meanwhile
-            await self._send_text(text)
-            await self._send_close(code, reason)
+            if await self._accept():
+                await self._send_text(text)
+                await self._send_close(code, reason)
 
     async def run(self, connection: Connection, on_message: OnMessage) -> None:
-        """Read until the client has gone, and tell `connection` all that happens to writing."""
+        """Accept, read until the client has gone, and tell `connection` all that happens to writing.
+
+        It may be blocked so far, that nothing is written before the handshake is complete; then it is free.
+        """
         try:
+            if not await self._accept():
+                return
             if self._link is not None:
                 self._link.attach(connection, self._limit_bytes)
+                connection.drained()
                 await self._read(on_message)
             else:
                 await self._run_portable(connection, on_message)
@@ -81,6 +88,7 @@ class WebSocketPeer:
         with suppress(TimeoutError):
             async with asyncio.timeout(None) as giving_up, asyncio.TaskGroup() as group:
                 self._sender.attach(connection, ending(giving_up))
+                connection.drained()
                 sending = group.create_task(self._sender.run())
                 await self._read(on_message)
                 sending.cancel()

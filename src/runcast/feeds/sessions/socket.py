@@ -37,10 +37,11 @@ class SessionSocket:
         self._bus = bus
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """Serve one client until it goes."""
+        """Serve one client until it goes.
+
+        It has its place before it hears that it is connected: whatever is published from then on is for it.
+        """
         peer = WebSocketPeer(scope, receive, send, self._bus.hub.buffer_limit_bytes())
-        if not await peer.accept():
-            return
         try:
             client = await self._admit(scope, peer)
         except RuncastError as error:
@@ -88,6 +89,7 @@ class _Client:
         self._loop = asyncio.get_running_loop()
         self._bucket = TokenBucket(bus.settings.inbound_rate, bus.settings.inbound_burst)
         self.connection: Connection = bus.hub.connect(peer.sink, self._ended)
+        self.connection.is_blocked = True  # until the handshake is complete, see `WebSocketPeer.run`
 
     def receive(self, message: str | bytes) -> None:
         """Answer one message of the client."""
