@@ -29,7 +29,7 @@ from runcast.transport.guard import LoopbackGuard
 from runcast.transport.problem import answer_with, handle_http
 from runcast.transport.rest import create_streams_router
 from runcast.transport.system import create_system_router
-from runcast.transport.uvicorn_ws import DRAIN_S
+from runcast.transport.websocket import DRAIN_S
 
 KINDS = (SESSION,)
 CORS: Final[dict[str, Any]] = {

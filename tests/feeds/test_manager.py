@@ -313,6 +313,20 @@ def test_a_manager_can_be_made_and_asked_outside_a_loop_and_used_in_one(tmp_path
     assert manager.get_global_metrics()["active_sessions"] == 0
 
 
+def test_a_manager_outlives_the_loop_that_it_was_first_used_in() -> None:
+    manager = WebSocketManager()
+
+    async def use(number: int) -> None:
+        socket = BareSocket()
+        assert await manager.connect(socket, "s", "c1")
+        assert await manager.broadcast_event("s", flat(number)) == 1
+        assert await socket.take(1) == [f"e{number}"]
+
+    asyncio.run(use(0))
+    asyncio.run(use(1))
+    asyncio.run(manager.close())
+
+
 def test_a_manager_of_the_environment_s_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNCAST_LOG", str(tmp_path / "shared.db"))
 

@@ -191,7 +191,7 @@ class ReaderMachine(RuleBasedStateMachine):
         target=readers,
         after=st.sampled_from(["start", "now"]),
         types=st.none() | st.frozensets(st.sampled_from(TYPES), max_size=2),
-        interval_s=st.sampled_from([0.0, 0.0, 0.02]),
+        interval_s=st.sampled_from([0.0, 0.0, 0.002]),
         limit_bytes=st.sampled_from([100, 100_000]),
     )
     def join(self, after: str, types: frozenset[str] | None, interval_s: float, limit_bytes: int) -> Reader:
@@ -307,7 +307,7 @@ class ReaderMachine(RuleBasedStateMachine):
         for reader in self.alive:
             if not reader.watcher.takes:
                 reader.watcher.go_on()
-        self.loop.run_until_complete(asyncio.sleep(20))
+        self.loop.run_until_complete(asyncio.sleep(30))
         for reader in self.alive:
             self._check(reader)
             if reader.ended or not self.runs:

@@ -117,16 +117,19 @@ def _hand_down(settings: Settings, url: str) -> None:
 
 def _protocol() -> Any:
     """The fast path, or uvicorn's own protocol with a warning if this uvicorn is one we do not know."""
-    from runcast.transport.uvicorn_ws import FrameProtocol, unsupported
-
+    try:
+        from runcast.transport.uvicorn_ws import FrameProtocol, unsupported
+    except ImportError as error:
+        return _portable(str(error))
     missing = unsupported()
     if missing:
-        print(
-            f"runcast: this uvicorn lacks {missing}; WebSockets take the slower, portable path.",
-            file=sys.stderr,
-        )
-        return "websockets-sansio"
+        return _portable(f"this uvicorn lacks {missing}")
     return FrameProtocol
+
+
+def _portable(why: str) -> str:
+    print(f"runcast: {why}; WebSockets take the slower, portable path.", file=sys.stderr)
+    return "auto"
 
 
 def _announce(listener: socket.socket, url: str) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 from itertools import islice
 
 from runcast.core.event import Cursor, Event
-from runcast.core.page import Control
+from runcast.core.page import Change, Control
 from runcast.core.scope import Scope
 
 RING_MAX_EVENTS = 1_024
@@ -60,6 +60,13 @@ class Tail:
         while self._ring and self.scope.offset(self._ring[0]) < oldest:
             self._forget_oldest()
 
+    def forget(self, control: Control) -> None:
+        """In a firehose: forget what a clear or a trim of one of its streams has removed."""
+        gone = [event for event in self._ring if _is_removed(event, control)]
+        if gone:
+            self._bytes -= sum(event.size_bytes for event in gone)
+            self._ring = deque(event for event in self._ring if not _is_removed(event, control))
+
     def restart(self, epoch: str) -> None:
         """Go on in another epoch, which is empty so far."""
         self.cursor = Cursor(epoch, 0)
@@ -84,3 +91,11 @@ class Tail:
         oldest = self._ring.popleft()
         self._ring_after = self.scope.offset(oldest)
         self._bytes -= oldest.size_bytes
+
+
+def _is_removed(event: Event, control: Control) -> bool:
+    if event.stream != control.stream:
+        return False
+    if control.change is Change.CLEAR:
+        return event.epoch != control.epoch
+    return control.change is Change.TRIM and event.epoch == control.epoch and event.seq < control.oldest

@@ -16,7 +16,7 @@ from runcast.core.event import Cursor, Event, NewEvent, check_kind, split_stream
 from runcast.core.filters import EVERYTHING, EventSubscriptionFilter
 from runcast.core.page import PAGE_MAX_EVENTS, Page, Record
 from runcast.core.scope import Scope
-from runcast.errors import TooLarge
+from runcast.errors import LogClosed, TooLarge
 from runcast.kinds.base import Fold, Kind, Publish, accept
 from runcast.live.folds import advance
 from runcast.live.hub import NOW, START, Hub, Limits, LiveStatistics, Place, read_cursor
@@ -43,8 +43,8 @@ def wall_clock_us() -> int:
 class Bus:
     """A log with its kinds, and live delivery from it in one event loop.
 
-    Starts lazily in the loop that first uses it; `async with bus:` starts and closes it. `publish_soon` and
-    `publish_now` may be called from any thread; everything else belongs to the loop.
+    Starts lazily in the loop that first uses it; `async with bus:` starts and closes it. `publish_soon` may be
+    called from any thread; everything else belongs to the loop.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Bus:
         self.refused: Counter[str] = Counter()
         """How often clients were refused something, by the error's code."""
         self.now_us = now_us
+        self._closed = False
         self._hub: Hub | None = None
         self._main: asyncio.Task[None] | None = None
         self._group: asyncio.Future[asyncio.TaskGroup]
@@ -87,6 +88,7 @@ class Bus:
             hub = self._hub = Hub(self, _limits(self.settings), self.now_us)
             self._group = loop.create_future()
             self._main = loop.create_task(self._run(hub), name="runcast-bus")
+            self._main.add_done_callback(_report)
 
             def on_commit(records: list[Record]) -> None:
                 with suppress(RuntimeError):  # the loop was closed without closing the bus
@@ -97,13 +99,20 @@ class Bus:
 
     async def close(self) -> None:
         """Stop live delivery, then close the log, which stores what is queued. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
         self._unwatch()
+        if self._hub is not None:
+            self._hub.bells.ring_all()
         if self._main is not None:
             self._main.cancel()
             await asyncio.wait([self._main])
         self._main = self._hub = None
-        await self.call(self.log.close)
-        if self._threads is not None:
+        if self._threads is None:
+            self.log.close()
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self.log.close)
             self._threads.shutdown(wait=False)
 
     # Publishing
@@ -230,7 +239,9 @@ class Bus:
         return await self.call(self.log.clear, stream)
 
     async def trim(self, stream: str, *, keep: int) -> StreamInfo:
-        """Forget a stream's oldest events; see `EventLog.trim`."""
+        """Forget a stream's oldest events; see `EventLog.trim`. The folds of its kind are stored first."""
+        for fold in self.kind(stream).folds.values():
+            await advance(self, stream, fold, keep=True)
         return await self.call(self.log.trim, stream, keep=keep)
 
     async def fold(self, stream: str, fold: Fold[S]) -> S:
@@ -267,13 +278,19 @@ class Bus:
         """All scopes that are watched here. Needs no running loop."""
         return self._hub.topics() if self._hub else []
 
+    def topic(self, scope: Scope) -> Topic | None:
+        """One scope, if it is watched here. Needs no running loop."""
+        return self._hub.topic(scope) if self._hub else None
+
     def live_statistics(self) -> LiveStatistics:
         """How many clients there are and how they fare. Needs no running loop."""
         return self._hub.statistics() if self._hub else LiveStatistics()
 
-    def traffic(self) -> Delivered:
-        """What was delivered since the start. Needs no running loop."""
-        return self._hub.traffic.total() if self._hub else Delivered(0, 0)
+    def traffic(self, kind: str | None = None) -> Delivered:
+        """What was delivered since the start, of one kind or in all. Needs no running loop."""
+        if self._hub is None:
+            return Delivered(0, 0)
+        return (self._hub.traffic if kind is None else self._hub.traffic_of(kind)).total()
 
     async def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Let `work` run until it ends or the bus closes. A failure is logged and harms nothing else."""
@@ -305,6 +322,8 @@ class Bus:
 
     async def call(self, method: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Call the log without blocking the loop."""
+        if self._closed:
+            raise LogClosed
         if self._threads is None:
             return method(*args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(
@@ -316,6 +335,11 @@ class Bus:
             self._group.set_result(group)
             group.create_task(hub.run())
             group.create_task(keep_clean(self))
+
+
+def _report(main: asyncio.Task[None]) -> None:
+    if not main.cancelled() and main.exception() is not None:
+        logger.critical("live delivery has ended; restart the process", exc_info=main.exception())
 
 
 async def _guarded(work: Coroutine[Any, Any, None]) -> None:

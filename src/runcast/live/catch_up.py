@@ -6,15 +6,15 @@ import asyncio
 import logging
 from collections import deque
 
+from runcast.core.closing import INTERNAL_ERROR, TRY_AGAIN_LATER
 from runcast.core.subscription import End, State
-from runcast.errors import RuncastError
+from runcast.errors import LogCorrupt, RuncastError
 from runcast.live.codec import Chunk
 from runcast.live.pages import Prepared, SharedPages
 from runcast.live.subscriber import Subscriber
 
 logger = logging.getLogger("runcast.live")
 
-INTERNAL_ERROR = 1011
 RETRY_S = 1.0
 """Before a reader tries again for which the log could not be read."""
 
@@ -66,14 +66,21 @@ class CatchUp:
         """Serve one reader; nothing that goes wrong with it may harm the others."""
         try:
             return await self._serve(subscriber)
+        except LogCorrupt as error:  # waiting does not mend it
+            logger.error("a reader of %s is let go: %s", subscriber.topic.tail.scope, error)  # noqa: TRY400
+            self._let_go(subscriber, TRY_AGAIN_LATER, error.code)
+            return 0.0
         except RuncastError as error:
             logger.warning("a reader of %s waits: %s", subscriber.topic.tail.scope, error)
             return RETRY_S
         except Exception:  # a reader's root: a flaw of ours ends this one client, which may come again
             logger.exception("a reader of %s failed", subscriber.topic.tail.scope)
-            subscriber.connection.sink.close(INTERNAL_ERROR, "internal error")
-            subscriber.detach()
+            self._let_go(subscriber, INTERNAL_ERROR, "internal error")
             return 0.0
+
+    def _let_go(self, subscriber: Subscriber, code: int, reason: str) -> None:
+        subscriber.connection.sink.close(code, reason)
+        subscriber.detach()
 
     async def _serve(self, subscriber: Subscriber) -> float:
         """Take a reader one step further; returns after how many seconds it should be served again."""

@@ -6,6 +6,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from runcast.core.closing import INTERNAL_ERROR
 from runcast.core.event import Cursor, Event
 from runcast.core.filters import EventSubscriptionFilter, Predicate
 from runcast.core.pacing import Pacing
@@ -50,20 +51,21 @@ class Encoding:
 
     def __init__(self, run: Sequence[tuple[Event, Cursor]]) -> None:
         self._run = run
-        self._pieces: dict[str, list[Piece]] = {}
+        self._pieces: dict[str, dict[int, Piece]] = {}
 
     def pieces(self, codec: Codec, passes: Predicate | None) -> list[Piece]:
         """The events that pass, as pieces of `codec`."""
-        made = self._pieces.get(codec.piece_key)
-        if made is None:
-            made = self._pieces[codec.piece_key] = [
-                Piece(codec.piece(event, text), text, place, event.position)
-                for event, place in self._run
-                for text in (str(place),)
-            ]
-        if passes is None:
-            return made
-        return [piece for piece, (event, _) in zip(made, self._run, strict=True) if passes(event)]
+        made = self._pieces.setdefault(codec.piece_key, {})
+        return [
+            made.get(index) or made.setdefault(index, _piece(codec, event, place))
+            for index, (event, place) in enumerate(self._run)
+            if passes is None or passes(event)
+        ]
+
+
+def _piece(codec: Codec, event: Event, place: Cursor) -> Piece:
+    text = str(place)
+    return Piece(codec.piece(event, text), text, place, event.position)
 
 
 class Cohort:
@@ -82,6 +84,7 @@ class Cohort:
         traffic: Traffic,
         loop: AbstractEventLoop,
         now_us: Callable[[], int],
+        moved: Callable[[], None],
     ) -> None:
         self.wish = wish
         self.flushed = tail.cursor
@@ -93,6 +96,7 @@ class Cohort:
         self._traffic = traffic
         self._loop = loop
         self._now_us = now_us
+        self._moved = moved
         self._pacing = Pacing(window_s if wish.window_s is None else wish.window_s, wish.interval_s)
         self._members: dict[Subscriber, Callable[[Chunk], None]] = {}
         self._writes: tuple[Callable[[Chunk], None], ...] | None = ()
@@ -152,6 +156,7 @@ class Cohort:
         self._pacing.flushed(began, self._loop.time())
         if self._pending:
             self._schedule()
+        self._moved()
 
     def drain(self) -> None:
         """Write all that is pending, pace or not."""
@@ -174,6 +179,12 @@ class Cohort:
         self._members, self._writes = {}, None
         self._write_to(writes, self.word(notice))
         return members
+
+    def fail(self) -> None:
+        """What comes cannot be told to these members: let them come again rather than miss it."""
+        for member in self.members:
+            member.connection.sink.close(INTERNAL_ERROR, "internal error")
+            member.detach()
 
     def close(self) -> None:
         """Nobody is attached any more."""

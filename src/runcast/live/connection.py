@@ -7,9 +7,6 @@ from collections.abc import Callable
 from runcast.live.sink import Sink
 from runcast.live.subscriber import Subscriber
 
-TRY_AGAIN_LATER = 1013
-"""The close code for a client that takes nothing (registered by RFC 6455's registry; clients reconnect on it)."""
-
 
 class Connection:
     """A client, from its acceptance to its end.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from runcast.core.closing import SERVICE_RESTART, TRY_AGAIN_LATER
 from runcast.core.event import Cursor, epoch_belongs, parse_cursor
 from runcast.core.page import Page, Record
 from runcast.core.scope import Scope
@@ -17,7 +19,7 @@ from runcast.core.tail import Tail
 from runcast.errors import InvalidCursor, Restarting, TooMany
 from runcast.live.catch_up import CatchUp
 from runcast.live.cohort import Cohort, Wish
-from runcast.live.connection import TRY_AGAIN_LATER, Connection
+from runcast.live.connection import Connection
 from runcast.live.iterator import Bells
 from runcast.live.pages import SharedPages
 from runcast.live.sink import Sink
@@ -25,11 +27,12 @@ from runcast.live.subscriber import Subscriber
 from runcast.live.topic import Topic
 from runcast.live.traffic import Traffic
 
-PRESSURE_CHECK_S = 1.0
+logger = logging.getLogger("runcast.live")
+
+PRESSURE_CHECK_S = 2.0
 MIN_BUFFER_BYTES = 16 * 1024
 DRAIN_AT_ONCE = 50
 """Up to so many clients are told of a restart at once; more are spread."""
-SERVICE_RESTART = 1012
 RESTART_REASON = "the server restarts; reconnect and go on from your cursor"
 
 START = "start"
@@ -99,12 +102,14 @@ class Hub:
         self._opened: dict[str, asyncio.Future[None]] = {}
         pages = SharedPages(source.page, source.log_epoch, limits.page_cache_bytes)
         self._catch_up = CatchUp(pages, limits.catch_up_readers, self._loop)
-        self._blocked: dict[Connection, tuple[float, int]] = {}
+        self._blocked: set[Connection] = set()
+        self._waiting: dict[Connection, tuple[float, int]] = {}
         self._stalled = 0
         self.connections: set[Connection] = set()
         self.bells = Bells()
         self.is_draining = False
         self.traffic = Traffic(self._loop.time())
+        self._traffic_by_kind: dict[str, Traffic] = {}
 
     async def run(self) -> None:
         """Serve readers and look after clients that take nothing, until cancelled."""
@@ -197,6 +202,10 @@ class Hub:
         """All topics with subscribers here."""
         return list(self._topics.values())
 
+    def traffic_of(self, kind: str) -> Traffic:
+        """What was delivered of one kind; the firehose of all kinds is the kind of no name."""
+        return self._traffic_by_kind.setdefault(kind, Traffic(self._loop.time(), self.traffic))
+
     def statistics(self) -> LiveStatistics:
         """How many clients there are and how they fare."""
         return LiveStatistics(
@@ -227,7 +236,8 @@ class Hub:
 
     def _make_topic(self, scope: Scope, place: Place) -> Topic:
         tail = Tail(scope, place.head, place.position, self._source.log_epoch())
-        traffic = Traffic(self._loop.time(), self.traffic)
+        kind = scope.stream.partition(":")[0] or scope.kind
+        traffic = Traffic(self._loop.time(), self.traffic_of(kind))
         return Topic(
             tail, over=place.over, traffic=traffic, make_cohort=self._make_cohort, on_empty=self._forget
         )
@@ -240,6 +250,7 @@ class Hub:
             traffic=topic.traffic,
             loop=self._loop,
             now_us=self._now_us,
+            moved=topic.wake,
         )
 
     def _forget(self, topic: Topic) -> None:
@@ -247,25 +258,36 @@ class Hub:
 
     def _pressure_changed(self, connection: Connection) -> None:
         if connection.is_blocked:
-            self._blocked[connection] = (self._loop.time(), connection.sink.buffered_bytes())
+            self._blocked.add(connection)
         else:
-            self._blocked.pop(connection, None)
+            self._blocked.discard(connection)
         if connection.is_closed:
             self.connections.discard(connection)
 
     async def _watch_pressure(self) -> None:
-        """Close clients that have taken nothing for too long."""
         while True:
             await asyncio.sleep(PRESSURE_CHECK_S)
-            now = self._loop.time()
-            for connection, (since, waiting) in list(self._blocked.items()):
-                waits = connection.sink.buffered_bytes()
-                if waits < waiting:
-                    self._blocked[connection] = (now, waits)
-                elif now - since >= self._limits.stalled_after_s:
-                    del self._blocked[connection]
-                    self._stalled += 1
-                    connection.sink.close(TRY_AGAIN_LATER, f"took nothing for {now - since:.0f} s")
+            try:
+                self._close_stalled()
+            except Exception:  # a task's root: the next look may fare better
+                logger.exception("looking for stalled clients failed")
+
+    def _close_stalled(self) -> None:
+        """Close clients that have taken nothing for too long, blocked or not: the same bytes wait for them."""
+        now, before = self._loop.time(), self._waiting
+        self._waiting = {}
+        for connection in list(self.connections):
+            waits = connection.sink.buffered_bytes()
+            if not waits:
+                continue
+            since, waited = before.get(connection, (now, waits))
+            if waits != waited:
+                since = now
+            if now - since >= self._limits.stalled_after_s:
+                self._stalled += 1
+                connection.sink.close(TRY_AGAIN_LATER, f"took nothing for {now - since:.0f} s")
+            else:
+                self._waiting[connection] = (since, waits)
 
 
 def read_cursor(scope: Scope, text: str) -> Cursor:

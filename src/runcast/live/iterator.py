@@ -33,6 +33,11 @@ class Bells:
         for bell in self._hung.get(scope_name, ()):
             bell.set()
 
+    def ring_all(self) -> None:
+        """Something happened that concerns everybody."""
+        for name in list(self._hung):
+            self.ring(name)
+
     @contextmanager
     def hang(self, scope: Scope) -> Generator[asyncio.Event]:
         """An event that is set at every commit to `scope`; whoever waits for it clears it."""

@@ -27,6 +27,8 @@ async def keep_clean(bus: Bus) -> None:
             removed = await sweep_all(bus)
         except LogError as error:
             logger.warning("retention waits: %s", error)
+        except Exception:  # a task's root: live delivery must not end with it
+            logger.exception("retention failed")
         else:
             if removed:
                 logger.info("retention removed %d rows", removed)

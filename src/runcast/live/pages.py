@@ -12,7 +12,7 @@ from runcast.core.event import Cursor, Event
 from runcast.core.page import PAGE_MAX_EVENTS, Page
 from runcast.core.scope import Scope
 from runcast.live.codec import Chunk
-from runcast.live.cohort import Cohort, Encoding
+from runcast.live.cohort import Encoding
 from runcast.live.subscriber import Subscriber
 
 FIREHOSE_STRIDE = 1_024
@@ -111,18 +111,17 @@ class SharedPages:
 
     async def _prepare(self, subscriber: Subscriber) -> Prepared:
         cohort, scope = subscriber.cohort, subscriber.topic.tail.scope
-        limit, until = _boundary(scope, subscriber.machine.cursor, cohort.position)
-        if cohort.wish.interval_s:
-            limit = min(limit, cohort.wish.batch_size)
         announced = cohort.position
+        limit, until = _boundary(scope, subscriber.machine.cursor, announced)
         page = await self._read(scope, subscriber.machine.cursor, limit, until)
-        chunk = self._chunk(cohort, scope, page)
-        is_final = until < announced or not page.complete
-        return Prepared(msgspec.structs.replace(page, events=[]), chunk, is_final)
-
-    def _chunk(self, cohort: Cohort, scope: Scope, page: Page) -> Chunk:
         epoch = self._log_epoch()
-        return cohort.chunk(cohort.select(Encoding([(e, scope.cursor(e, epoch)) for e in page.events])))
+        pieces = cohort.select(Encoding([(event, scope.cursor(event, epoch)) for event in page.events]))
+        taken = pieces[: cohort.wish.at_once(pieces)]
+        is_final = until < announced or not page.complete or len(taken) < len(pieces)
+        if len(taken) < len(pieces):  # a paced client gets one message, and goes on after it
+            place = taken[-1].place
+            page = msgspec.structs.replace(page, last=place.offset, tag=place.tag, over=False)
+        return Prepared(msgspec.structs.replace(page, events=[]), cohort.chunk(taken), is_final)
 
     def _find(self, key: Key) -> Prepared | None:
         kept = self._kept.get(key)
@@ -131,6 +130,8 @@ class SharedPages:
         return kept
 
     def _keep(self, key: Key, prepared: Prepared) -> None:
+        replaced = self._kept.pop(key, None)  # two may have read it at once, each as far as it knew
+        self._bytes -= replaced.size_bytes if replaced else 0
         self._kept[key] = prepared
         self._bytes += prepared.size_bytes
         while self._bytes > self._max_bytes:

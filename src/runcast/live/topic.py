@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from itertools import count
 
@@ -16,6 +17,8 @@ from runcast.live.traffic import Traffic
 REMOVED = "The stream was removed and begun anew."
 CLEARED = "The stream was cleared."
 
+logger = logging.getLogger("runcast.live")
+
 _generations = count(1)
 
 
@@ -26,7 +29,7 @@ class Topic:
     """Takes the records of its scope in commit order, each once, and passes them to its cohorts.
 
     `over`: the run at the tail has ended; who still reads it finds its end in the log. `generation` is another
-    whenever events were removed, so that pages which were read before are not used again.
+    whenever events were removed or another run began, so that pages which were read before are not used again.
     """
 
     def __init__(
@@ -108,7 +111,14 @@ class Topic:
             encoding = Encoding(tuple(run))
             run.clear()
             for cohort in list(self._cohorts.values()):
-                cohort.offer(encoding)
+                self._offer_to(cohort, encoding)
+
+    def _offer_to(self, cohort: Cohort, encoding: Encoding) -> None:
+        try:
+            cohort.offer(encoding)
+        except Exception:  # a root: what one cohort's codec or filter cannot take must not reach the others
+            logger.exception("events of %s cannot be told to %s", self.tail.scope, cohort.wish.key)
+            cohort.fail()
 
     def _begin_epoch(self, epoch: str) -> None:
         """An epoch that no control row has spoken of: the first run, or one after a removal."""
@@ -117,13 +127,13 @@ class Topic:
 
     def _change(self, control: Control) -> None:
         self.tail.position = control.position
-        if not self.tail.scope.stream:
-            return
-        if control.change is Change.CLEAR:
+        if control.change is not Change.END:
             self.generation = next(_generations)
+        if not self.tail.scope.stream:
+            self.tail.forget(control)
+        elif control.change is Change.CLEAR:
             self._restart(control.epoch, Reset(CLEARED, Cursor(control.epoch, 0)))
         elif control.change is Change.TRIM:
-            self.generation = next(_generations)
             self.tail.trim(control.oldest)
         elif control.epoch == self.tail.cursor.epoch and not self.over:
             self._end()
@@ -132,6 +142,7 @@ class Topic:
         for cohort in self._cohorts.values():
             cohort.drain()
         self.over = False
+        self.generation = next(_generations)
         self.tail.restart(epoch)
         for cohort in self._cohorts.values():
             cohort.restart(notice)

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from runcast.core.closing import POLICY_VIOLATION
 from runcast.errors import Forbidden, InvalidInput, RuncastError
 from runcast.transport.problem import problem
 
-POLICY_VIOLATION = 1008
 _FORWARDED = frozenset(
-    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via"}
 )
 _LOOKED_AT = _FORWARDED | {b"host", b"origin", b"content-type", b"content-length", b"transfer-encoding"}
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -61,6 +61,11 @@ class LoopbackGuard:
         host = headers.get(b"host", "")
         if not is_loopback(host_name(host)):
             raise Forbidden("Host: this server is open to this machine only; use http://localhost.")
+        client = scope.get("client")
+        if client is not None and not _is_here(client[0]):
+            raise Forbidden(
+                "This server is open to this machine only, and this request comes from another one."
+            )
         if not _FORWARDED.isdisjoint(headers):
             raise Forbidden(
                 "This server is open and must not stand behind a proxy: forwarding headers are refused."
@@ -103,6 +108,16 @@ def _authority(origin: str) -> str | None:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=1_024)
+def _is_here(address: str) -> bool:
+    """Whether a peer is on this machine; one without an address (a local socket, a test's client) is."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return True
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
 
 def _has_body(headers: Mapping[bytes, str]) -> bool:

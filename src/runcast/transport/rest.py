@@ -98,9 +98,9 @@ class _Streams:
         return EventStream(self._bus, scope, after, self._codec(query, kind), filter_param(query))
 
     async def _is_finished(self, stream: str, after: str) -> bool:
-        """Whether the stream has ended and nothing is left: SSE's word for "do not come back" is 204."""
-        info = await self._bus.info(stream)
-        return info.ended and after == str(info.cursor)
+        """Whether the run that is read has ended and nothing is left: SSE's word for "do not come back" is 204."""
+        page = await self._bus.read(stream, await _cursor(self._bus, Scope.of_stream(stream), after), limit=1)
+        return page.over and not (page.events or page.reset or page.gap)
 
     def _codec(self, query: Query, kind: str) -> Codec:
         if choice_param(query, "codec", ("native", "feed")) == "native":

@@ -7,8 +7,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from runcast.core.closing import TRY_AGAIN_LATER
 from runcast.live.codec import Chunk
 from runcast.live.sink import Pressure
+
+CLOSE_GRACE_S = 10.0
 
 Send = Callable[[bytes | str], Awaitable[None]]
 Close = Callable[[int, str], Awaitable[None]]
@@ -77,8 +80,9 @@ class SenderSink:
         if self._goodbye is None and not self._stopped:
             self._goodbye = (code, reason)
             self._filled.set()
-            if self._blocked:
-                self._give_up()
+            if self._blocked:  # what is written may still go out, the last of a stream for instance
+                grace_s = 0.0 if code == TRY_AGAIN_LATER else CLOSE_GRACE_S
+                asyncio.get_running_loop().call_later(grace_s, self._give_up)
 
     async def run(self) -> None:
         """Send until closed, the goodbye last, until stopped, or until the client is gone.

@@ -10,6 +10,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from runcast.core.closing import NORMAL
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.core.scope import Scope as Streams
 from runcast.live.bus import Bus
@@ -63,7 +64,7 @@ class EventStream(Response):
 
         hub = self._bus.hub
         sink = SenderSink(send_body, finish, hub.buffer_limit_bytes())
-        connection = hub.connect(sink, lambda _: sink.close(1000, ""))
+        connection = hub.connect(sink, lambda _: sink.close(NORMAL, ""))
         try:
             sink.write(_comment())
             await hub.subscribe(connection, self._streams, self._wish, self._after)

@@ -11,40 +11,49 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
-from websockets.frames import CloseCode
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from runcast.core.frames import DEFLATE_WINDOW_BITS
 from runcast.live.codec import Chunk
 from runcast.live.sink import Pressure
+from runcast.transport.websocket import DRAIN_S, EXTENSION
 
-EXTENSION = "runcast.frames"
-DRAIN_S = "runcast.drain_s"
-
-_NEEDED = (
-    "close_sent",
-    "close_timeout",
-    "close_timer",
-    "conn",
-    "frames",
-    "curr_msg_data_type",
-    "data_received",
-    "handle_connect",
-    "handle_parser_exception",
-    "handshake_complete",
-    "handshake_initiated",
-    "keepalive_timeout",
-    "pause_writing",
-    "ping_timer",
-    "queue",
-    "read_paused",
-    "resume_writing",
-    "schedule_ping",
-    "send_keepalive_ping",
-    "send_receive_event_to_app",
-    "shutdown",
+_NEEDED = frozenset(
+    [
+        "app_state",
+        "close_sent",
+        "close_timeout",
+        "close_timer",
+        "config",
+        "conn",
+        "connection_lost",
+        "curr_msg_data_type",
+        "data_received",
+        "disconnected",
+        "frames",
+        "handle_close",
+        "handle_connect",
+        "handle_parser_exception",
+        "handshake_complete",
+        "handshake_initiated",
+        "keepalive_timeout",
+        "loop",
+        "pause_writing",
+        "pending_ping_payload",
+        "ping_timer",
+        "pong_timer",
+        "queue",
+        "read_paused",
+        "resume_writing",
+        "schedule_ping",
+        "send_keepalive_ping",
+        "send_receive_event_to_app",
+        "shutdown",
+        "stop_keepalive",
+        "transport",
+    ]
 )
-
 
 _EXTENSIONS = [
     # No context is taken over in either direction: a connection needs no memory for it, and frames are shared.
@@ -73,7 +82,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
         if scope is not None:  # else the handshake was refused
-            scope["extensions"][EXTENSION] = FrameLink(self)
+            scope["extensions"][EXTENSION] = TransportLink(self)
 
     def data_received(self, data: bytes) -> None:
         """Answer a handshake that could not even be read: uvicorn would leave its client waiting for ever."""
@@ -115,6 +124,19 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         else:
             super().keepalive_timeout()
 
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self._abort_if_it_lingers()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._abort_if_it_lingers()
+
+    def _abort_if_it_lingers(self) -> None:
+        """A closing transport waits for its buffer, for ever if the client takes nothing."""
+        if self.close_timer is None and not self.disconnected:
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
     def send_receive_event_to_app(self) -> None:
         """Refuse invalid UTF-8 in a sentence instead of a traceback (RFC 6455 §8.1)."""
         if self.curr_msg_data_type == "text":
@@ -152,7 +174,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.close(CloseCode.SERVICE_RESTART, "the server restarts")
 
 
-class FrameLink:
+class TransportLink:
     """What the scope extension offers: a sink for prepared frames. Belongs to the loop's thread."""
 
     __slots__ = ("_protocol", "_write")
@@ -180,7 +202,7 @@ class FrameLink:
 
     def write(self, chunk: Chunk) -> None:
         """Hand over whole frames; nothing after a close frame (RFC 6455 §5.5.1)."""
-        if not self._protocol.close_sent:
+        if not self._protocol.close_sent and not self._protocol.transport.is_closing():
             self._write(chunk.data)  # pyright: ignore[reportArgumentType] - the framings of this path make bytes
 
     def buffered_bytes(self) -> int:
@@ -196,5 +218,4 @@ def unsupported() -> str:
     """Which part of uvicorn's protocol is missing in the installed version; empty if all is there."""
     source = vars(WebSocketsSansIOProtocol)
     made = WebSocketsSansIOProtocol.__init__.__code__.co_names
-    missing = [name for name in _NEEDED if name not in source and name not in made]
-    return ", ".join(missing)
+    return ", ".join(sorted(_NEEDED - source.keys() - set(made)))

@@ -5,24 +5,39 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
+from runcast.core.closing import MESSAGE_TOO_BIG, POLICY_VIOLATION, SERVICE_RESTART, TRY_AGAIN_LATER
 from runcast.errors import LogError, Restarting, RuncastError, TooLarge
 from runcast.live.codec import Framing
 from runcast.live.connection import Connection
-from runcast.live.sink import Sink
+from runcast.live.sink import Pressure, Sink
 from runcast.transport.framing import DEFLATED, FRAMES, TEXTS
 from runcast.transport.sender import SenderSink, ending
-from runcast.transport.uvicorn_ws import EXTENSION, FrameLink
 
-NORMAL = 1000
-POLICY_VIOLATION = 1008
-MESSAGE_TOO_BIG = 1009
-SERVICE_RESTART = 1012
-TRY_AGAIN_LATER = 1013
+EXTENSION = "runcast.frames"
+"""The scope extension of a server with the fast path: a `FrameLink`."""
 
 OnMessage = Callable[[str | bytes], None]
+
+
+DRAIN_S = "runcast.drain_s"
+"""In the lifespan's state: over how many seconds the hub tells its clients of a restart."""
+
+
+class FrameLink(Sink, Protocol):
+    """A sink for prepared frames, straight to the client's transport."""
+
+    @property
+    def deflate(self) -> bool:
+        """Whether the client takes deflated frames that were made for all (RFC 7692 §7.1.2)."""
+        ...
+
+    def attach(self, pressure: Pressure, limit_bytes: int) -> None:
+        """Tell `pressure` when over `limit_bytes` wait, when less than a quarter does, and of the end."""
+        ...
 
 
 class WebSocketPeer:
@@ -37,12 +52,16 @@ class WebSocketPeer:
         self._send = send
         self._limit_bytes = limit_bytes
         self._link: FrameLink | None = scope.get("extensions", {}).get(EXTENSION)
-        self._sender = SenderSink(self._send_text, self._send_close, limit_bytes)
+        self._sender = (
+            SenderSink(self._send_text, self._send_close, limit_bytes) if self._link is None else None
+        )
 
     @property
     def sink(self) -> Sink:
         """Where to write what this client gets."""
-        return self._link or self._sender
+        sink = self._link or self._sender
+        assert sink is not None
+        return sink
 
     @property
     def framing(self) -> Framing:
@@ -78,18 +97,18 @@ class WebSocketPeer:
                 self._link.attach(connection, self._limit_bytes)
                 connection.drained()
                 await self._read(on_message)
-            else:
-                await self._run_portable(connection, on_message)
+            elif self._sender is not None:
+                await self._run_portable(self._sender, connection, on_message)
         finally:
             connection.closed()
 
-    async def _run_portable(self, connection: Connection, on_message: OnMessage) -> None:
+    async def _run_portable(self, sender: SenderSink, connection: Connection, on_message: OnMessage) -> None:
         """The reader ends when the client goes or is told goodbye; a blocked client is not waited for."""
         with suppress(TimeoutError):
             async with asyncio.timeout(None) as giving_up, asyncio.TaskGroup() as group:
-                self._sender.attach(connection, ending(giving_up))
+                sender.attach(connection, ending(giving_up))
                 connection.drained()
-                sending = group.create_task(self._sender.run())
+                sending = group.create_task(sender.run())
                 await self._read(on_message)
                 sending.cancel()
 

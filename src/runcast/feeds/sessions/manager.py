@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from starlette.websockets import WebSocketState
 
 from runcast.config import Settings
+from runcast.core.closing import NORMAL
 from runcast.core.event import stream_name
 from runcast.core.filters import EVERYTHING, EventSubscriptionFilter
 from runcast.core.scope import Scope
@@ -23,7 +26,7 @@ from runcast.live.connection import Connection
 from runcast.live.hub import NOW
 from runcast.log.open import open_log
 from runcast.transport.framing import TEXTS
-from runcast.transport.sender import SenderSink
+from runcast.transport.sender import SenderSink, ending
 from runcast.transport.websocket import close_code
 
 logger = logging.getLogger("runcast.sessions")
@@ -99,7 +102,7 @@ class WebSocketManager:
         try:
             await self._admit(websocket, scope, session_id, client_id, filter or EVERYTHING)
         except Refused as error:
-            await _close(websocket, close_code(error), str(error))
+            await _close(websocket, close_code(error), error.code)
             return False
         return True
 
@@ -150,8 +153,7 @@ class WebSocketManager:
             raise TooMany(f"{scope} has its {self.max_clients_per_session} clients here; try again later.")
         hub = self._bus.hub
         sink = SenderSink(_sending(websocket), _closing(websocket), hub.buffer_limit_bytes())
-        connection = hub.connect(sink, lambda _: sink.close(1000, "the session has ended"))
-        sink.attach(connection, connection.closed)
+        connection = hub.connect(sink, lambda _: sink.close(NORMAL, "the session has ended"))
         client = _Client(sink, connection)
         self._clients.setdefault(session_id, {})[client_id] = client
         try:
@@ -174,7 +176,10 @@ class WebSocketManager:
 
     async def _serve(self, client: _Client, session_id: str, client_id: str) -> None:
         try:
-            await client.sink.run()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None) as giving_up:
+                    client.sink.attach(client.connection, ending(giving_up))
+                    await client.sink.run()
         finally:
             self._forget(client, session_id, client_id)
 
@@ -219,6 +224,9 @@ def _sending(websocket: TextSocket) -> Any:
 
 def _closing(websocket: TextSocket) -> Any:
     async def close(code: int, reason: str) -> None:
-        await _close(websocket, code, reason)
+        try:
+            await _close(websocket, code, reason)
+        except Exception as error:  # as above
+            raise ConnectionError from error
 
     return close

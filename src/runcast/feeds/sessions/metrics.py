@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from runcast.core.scope import Scope
 from runcast.live.bus import Bus
 from runcast.live.topic import Topic
 
@@ -13,16 +14,14 @@ KIND = "session"
 
 def session_metrics(bus: Bus, session_id: str) -> dict[str, Any]:
     """One session's numbers, or `{}` if nobody here watches it. Never blocks; needs no running loop."""
-    for topic in _topics(bus):
-        if topic.tail.scope.stream == f"{KIND}:{session_id}":
-            return {"session_id": session_id, **_numbers(topic)}
-    return {}
+    topic = bus.topic(Scope(stream=f"{KIND}:{session_id}"))
+    return {} if topic is None else {"session_id": session_id, **_numbers(topic)}
 
 
 def global_metrics(bus: Bus) -> dict[str, Any]:
     """All sessions that are watched here, and totals since the start. Never blocks; needs no running loop."""
     topics = _topics(bus)
-    traffic = bus.traffic()
+    traffic = bus.traffic(KIND)
     return {
         "active_sessions": sum(1 for topic in topics if topic.tail.scope.stream),
         "total_connected_clients": sum(len(topic.subscribers) for topic in topics),

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 
 from runcast.core.event import format_time, stream_name
+from runcast.core.scope import Scope
 from runcast.errors import StreamNotFound
 from runcast.feeds.sessions.metrics import global_metrics
 from runcast.feeds.sessions.socket import SessionSocket
@@ -84,7 +85,7 @@ class _Sessions:
         return json_response(global_metrics(self._bus))
 
     def _describe(self, info: StreamInfo) -> dict[str, Any]:
-        topic = next((t for t in self._bus.topics() if t.tail.scope.stream == info.stream), None)
+        topic = self._bus.topic(Scope.of_stream(info.stream))
         return {
             "session_id": _session_id(info),
             "events": info.head,

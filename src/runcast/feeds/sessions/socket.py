@@ -9,6 +9,7 @@ import msgspec
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
+from runcast.core.closing import NORMAL
 from runcast.core.event import stream_name
 from runcast.core.pacing import limit_rate
 from runcast.core.rate import TokenBucket
@@ -22,7 +23,7 @@ from runcast.live.connection import Connection
 from runcast.live.hub import NOW
 from runcast.live.subscriber import Subscriber
 from runcast.transport.params import choice_param, filter_param, integer_param, text_param
-from runcast.transport.websocket import NORMAL, WebSocketPeer, close_code
+from runcast.transport.websocket import WebSocketPeer, close_code
 
 MAX_BATCH_SIZE = 1_000
 MAX_POLL_INTERVAL_MS = 60_000
