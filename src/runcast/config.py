@@ -59,7 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     client_buffer_bytes: Annotated[
         Count, _doc("what may wait for one client before it reads from the log")
     ] = 256 * KIB
-    total_buffer_bytes: Annotated[Count, _doc("what may wait for all clients of one process")] = 256 * MIB
+    total_buffer_bytes: Annotated[
+        Count, _doc("about what may wait for all clients of one process: each new one gets an equal share")
+    ] = 256 * MIB
     stalled_after_s: Annotated[Positive, _doc("a client that takes nothing for so long is closed")] = 60.0
     catch_up_readers: Annotated[Count, _doc("readers that catch up from the log at the same time")] = 4
     page_cache_bytes: Annotated[Count, _doc("encoded pages that readers at the same place share")] = 16 * MIB

@@ -13,11 +13,11 @@
     │   └── StreamReset         the stream was cleared or begun anew
     ├── Refused                 understood, and not allowed
     │   ├── Forbidden
-    │   ├── TooMany             a limit on connections or on rate
+    │   ├── TooMany             (retryable) a limit on connections or on rate
     │   └── Restarting          (retryable) this process takes no new clients any more
     ├── LogError                the log cannot do it
     │   ├── Busy                (retryable) the append queue is full or the file stays locked
-    │   ├── LogClosed
+    │   ├── LogClosed           (retryable)
     │   ├── LogFull             (retryable) no space is left on the disk
     │   ├── LogReadOnly
     │   ├── LogCorrupt

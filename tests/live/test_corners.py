@@ -16,8 +16,8 @@ from runcast.config import Settings
 from runcast.core.event import NewEvent
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.core.scope import Scope
-from runcast.errors import LogClosed
-from runcast.kinds.base import Kind
+from runcast.errors import Busy, LogClosed
+from runcast.kinds.base import Kind, Publish
 from runcast.live.bus import Bus
 from runcast.live.hub import Limits
 from runcast.log.memory import MemoryLog
@@ -182,3 +182,17 @@ def test_a_janitor_that_fails_does_not_end_live_delivery(caplog: pytest.LogCaptu
 
     with caplog.at_level(logging.CRITICAL, "runcast.live"):
         run_virtual(play())
+
+
+def test_a_loop_that_is_behind_refuses_more_instead_of_holding_it_all() -> None:
+    async def play() -> None:
+        async with Bus(MemoryLog(), settings=Settings(append_queue_bytes=10_000)) as bus:
+            publish = [Publish(stream="job:x", type="step", data={"x": "y" * 6_000})]
+            bus.publish_soon(publish)
+            bus.publish_soon(publish)
+            with pytest.raises(Busy, match="behind"):
+                bus.publish_soon(publish)
+            await asyncio.sleep(0)
+            await bus.publish("job:x", "step")
+
+    run_virtual(play())

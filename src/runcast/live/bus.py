@@ -16,7 +16,7 @@ from runcast.core.event import Cursor, Event, NewEvent, check_kind, split_stream
 from runcast.core.filters import EVERYTHING, EventSubscriptionFilter
 from runcast.core.page import PAGE_MAX_EVENTS, Page, Record
 from runcast.core.scope import Scope
-from runcast.errors import LogClosed, TooLarge
+from runcast.errors import Busy, LogClosed, TooLarge
 from runcast.kinds.base import Fold, Kind, Publish, accept
 from runcast.live.folds import advance
 from runcast.live.hub import NOW, START, Hub, Limits, LiveStatistics, Place, read_cursor
@@ -63,6 +63,8 @@ class Bus:
         """How often clients were refused something, by the error's code."""
         self.now_us = now_us
         self._closed = False
+        self._told_bytes = 0  # in the log's thread
+        self._heard_bytes = 0  # in the loop's
         self._hub: Hub | None = None
         self._main: asyncio.Task[None] | None = None
         self._group: asyncio.Future[asyncio.TaskGroup]
@@ -90,9 +92,15 @@ class Bus:
             self._main = loop.create_task(self._run(hub), name="runcast-bus")
             self._main.add_done_callback(_report)
 
+            def hear(records: list[Record], size_bytes: int) -> None:
+                self._heard_bytes += size_bytes
+                hub.announce(records)
+
             def on_commit(records: list[Record]) -> None:
+                size_bytes = sum(record.size_bytes for record in records if isinstance(record, Event))
+                self._told_bytes += size_bytes
                 with suppress(RuntimeError):  # the loop was closed without closing the bus
-                    loop.call_soon_threadsafe(hub.announce, records)
+                    loop.call_soon_threadsafe(hear, records, size_bytes)
 
             self._unwatch = self.log.watch(on_commit)
         return self._hub
@@ -175,8 +183,13 @@ class Bus:
 
         Raises:
             InvalidEvent, InvalidStreamName, TooLarge: one of them cannot be stored, so none is.
+            Busy: live delivery is too far behind what is stored.
         """
         settings, now_us = self.settings, self.now_us()
+        if self._told_bytes - self._heard_bytes > settings.append_queue_bytes:
+            raise Busy(
+                "The event loop of this process is too far behind; nothing was stored. Try again in a moment."
+            )
         if len(events) > settings.batch_max_events:
             raise TooLarge(
                 f"events: {len(events)} at once; the limit is {settings.batch_max_events}.", field="events"

@@ -30,7 +30,7 @@ from runcast.live.traffic import Traffic
 logger = logging.getLogger("runcast.live")
 
 PRESSURE_CHECK_S = 2.0
-MIN_BUFFER_BYTES = 16 * 1024
+MIN_BUFFER_BYTES = 4 * 1024
 DRAIN_AT_ONCE = 50
 """Up to so many clients are told of a restart at once; more are spread."""
 RESTART_REASON = "the server restarts; reconnect and go on from your cursor"

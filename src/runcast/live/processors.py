@@ -30,7 +30,7 @@ class Processors:
         self.dropped = 0
 
     def add(self, processor: Processor) -> None:
-        """Let `processor` see every event from now on. It runs on the event loop, so it must be quick."""
+        """Let `processor` see every event from now on. It runs where the event is published, mostly in the event loop, so it must be quick."""
         self._chain.append(processor)
 
     def load_entry_points(self) -> None:

@@ -35,7 +35,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 def decode_mappings(body: bytes, content_type: str) -> list[dict[str, Any]]:
-    """One JSON object, an array of them, or NDJSON (by content type, or one object a line).
+    """One JSON object, an array of them, or NDJSON, if the content type says so.
 
     Raises:
         InvalidInput: it is none of that, or empty.
