@@ -24,6 +24,7 @@ from runcast.feeds.sessions.routes import create_sessions_router
 from runcast.feeds.sessions.wire import BatchCodec
 from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
+from runcast.live.hub import Hub
 from runcast.log.open import open_configured
 from runcast.transport.guard import LoopbackGuard
 from runcast.transport.problem import answer_with, handle_http
@@ -76,8 +77,8 @@ def _lifespan(bus: Bus, owned: bool) -> Any:
         if owned:  # it is the whole server, so the process is its own
             _tune_interpreter()
         bus.processors.load_entry_points()
-        bus.start()
-        with _drain_on_signals(bus), _end_with_parent():
+        hub = bus.start()
+        with _drain_on_signals(hub, bus.settings.drain_s), _end_with_parent():
             yield {DRAIN_S: bus.settings.drain_s}
         if owned:
             await bus.close()
@@ -92,7 +93,7 @@ def _tune_interpreter() -> None:
 
 
 @contextmanager
-def _drain_on_signals(bus: Bus) -> Generator[None]:
+def _drain_on_signals(hub: Hub, over_s: float) -> Generator[None]:
     """On SIGTERM or SIGINT tell the clients first, then let the server do what it does.
 
     A server that shuts down waits for its responses to end; those of SSE only do when they are told.
@@ -101,7 +102,7 @@ def _drain_on_signals(bus: Bus) -> Generator[None]:
     previous: dict[int, Any] = {}
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(bus.hub.drain, bus.settings.drain_s)
+        loop.call_soon_threadsafe(hub.drain, over_s)
         if callable(previous[number]):
             previous[number](number, frame)
 

@@ -22,6 +22,12 @@ def protocol() -> str:
     return "fast"
 
 
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub look for stalled clients more often than it needs to."""
+    monkeypatch.setattr("runcast.live.hub.PRESSURE_CHECK_S", 0.1)
+
+
 def test_a_client_that_takes_not_even_its_goodbye_is_cut_off(make_server: MakeServer, session: str) -> None:
     server = make_server(stalled_after_s=0.2, send_buffer=SMALL)
     with RawClient(server.session(session), receive_buffer=SMALL):

@@ -25,6 +25,12 @@ def protocol(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub look for stalled clients more often than it needs to."""
+    monkeypatch.setattr("runcast.live.hub.PRESSURE_CHECK_S", 0.1)
+
+
 @pytest.fixture
 def stalled(
     request: pytest.FixtureRequest, make_server: MakeServer, session: str

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Any
 
@@ -36,8 +37,7 @@ def serve(
 
     Each option can also be set in the environment, as RUNCAST_HOST, RUNCAST_PORT, RUNCAST_LOG, RUNCAST_WORKERS.
     """
-    signal.signal(signal.SIGTERM, _exit_quietly)
-    signal.signal(signal.SIGINT, _exit_quietly)
+    _on_signals(_exit_at_once)
     settings = Settings.from_env(os.environ, host=host, port=port, log=log, workers=workers)
     _check(settings)
     listener = _listen(settings)
@@ -103,6 +103,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         proxy_headers=False,
     )
     _announce(listener, url)
+    _on_signals(_exit_quietly)
     if settings.workers > 1:
         Multiprocess(config, sockets=[listener]).run()
     else:
@@ -136,6 +137,17 @@ def _announce(listener: socket.socket, url: str) -> None:
     host, port = listener.getsockname()[:2]
     shown = "localhost" if host == "127.0.0.1" else f"[{host}]" if ":" in host else host
     print(f"Runcast on http://{shown}:{port}  log {url}  open (this machine only)", flush=True)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    signal.signal(signal.SIGTERM, handler)
+    signal.signal(signal.SIGINT, handler)
+
+
+def _exit_at_once(number: int, frame: FrameType | None) -> None:
+    """Before anything is served. An exception could be lost in a callback that swallows it."""
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _exit_quietly(number: int, frame: FrameType | None) -> None:

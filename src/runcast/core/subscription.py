@@ -54,14 +54,17 @@ Notice = Reset | Missing | End
 class Subscription:
     """One reader of one scope.
 
-    `cursor` is None before the first page when reading begins at the start of the current run.
+    `cursor` is None before the first page when reading begins at the start of the current run. `is_checked` says
+    that the cursor is the log's own word: one that a client brought may name an event that was lost and another
+    one given its seq, so its first page is always read from the log, which compares.
     """
 
-    __slots__ = ("cursor", "state")
+    __slots__ = ("cursor", "is_checked", "state")
 
-    def __init__(self, cursor: Cursor | None) -> None:
+    def __init__(self, cursor: Cursor | None, *, is_checked: bool = False) -> None:
         self.state = State.CATCHING_UP
         self.cursor = cursor
+        self.is_checked = is_checked
 
     def receive_page(self, page: Page) -> list[Notice]:
         """Take the page that was read after `cursor`; returns what must be told before its events.
@@ -82,6 +85,7 @@ class Subscription:
         if self.cursor is not None and not notices and not _follows(self.cursor, page):
             raise ValueError(f"a page after {page.epoch}-{page.first} does not follow on {self.cursor}")
         self.cursor = page.cursor
+        self.is_checked = True
         if page.over:
             self.state = State.ENDED
         return notices
@@ -96,6 +100,7 @@ class Subscription:
         cursor = self.cursor
         return (
             self.state is State.CATCHING_UP
+            and self.is_checked
             and cursor is not None
             and cursor.offset == place.offset
             and cursor.epoch == place.epoch

@@ -66,6 +66,7 @@ class Bus:
         self._told_bytes = 0  # in the log's thread
         self._heard_bytes = 0  # in the loop's
         self._hub: Hub | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._group: asyncio.Future[asyncio.TaskGroup]
         self._unwatch: Callable[[], None] = lambda: None
@@ -80,13 +81,20 @@ class Bus:
 
     @property
     def hub(self) -> Hub:
-        """Live delivery, started in the running loop if it was not yet."""
-        return self._hub or self.start()
+        """Live delivery, started in the running loop if it was not yet; outside of a loop as it is."""
+        with suppress(RuntimeError):  # no loop is running in this thread
+            asyncio.get_running_loop()
+            return self.start()
+        if self._hub is None:
+            raise RuntimeError("live delivery begins in a running event loop")
+        return self._hub
 
     def start(self) -> Hub:
-        """Begin to watch the log in the running loop. Idempotent within one loop."""
+        """Begin to watch the log in the running loop. Idempotent within one loop; anew in another one."""
         loop = asyncio.get_running_loop()
-        if self._hub is None:
+        if self._hub is None or self._loop is not loop:
+            self._unwatch()
+            self._loop = loop
             hub = self._hub = Hub(self, _limits(self.settings), self.now_us)
             self._group = loop.create_future()
             self._main = loop.create_task(self._run(hub), name="runcast-bus")
@@ -113,7 +121,7 @@ class Bus:
         self._unwatch()
         if self._hub is not None:
             self._hub.bells.ring_all()
-        if self._main is not None:
+        if self._main is not None and self._loop is asyncio.get_running_loop():
             self._main.cancel()
             await asyncio.wait([self._main])
         self._main = self._hub = None

@@ -93,7 +93,8 @@ class CatchUp:
         prepared = await self._pages.get(subscriber)
         if not subscriber.wants_to_read:
             return 0.0
-        if not self._take(subscriber, prepared) and subscriber.topic.tail.position == seen:
+        got_further = self._take(subscriber, prepared) or self._join(subscriber)
+        if not got_further and subscriber.topic.tail.position == seen:
             subscriber.topic.park(subscriber)
         return interval_s if prepared.chunk.events else 0.0
 
@@ -112,7 +113,11 @@ class CatchUp:
     def _take_recent(self, subscriber: Subscriber) -> bool:
         """Close the last stretch from the ring, and join at once unless it is paced; False if it takes the log."""
         machine, cohort, topic = subscriber.machine, subscriber.cohort, subscriber.topic
-        recent = None if machine.cursor is None else topic.tail.between(machine.cursor, cohort.flushed)
+        recent = (
+            None
+            if machine.cursor is None or not machine.is_checked
+            else topic.tail.between(machine.cursor, cohort.flushed)
+        )
         if recent is None or topic.over:
             return False
         chunk, place = self._pages.recent(subscriber, recent)

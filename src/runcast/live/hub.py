@@ -15,6 +15,7 @@ from runcast.core.closing import SERVICE_RESTART, TRY_AGAIN_LATER
 from runcast.core.event import Cursor, epoch_belongs, parse_cursor
 from runcast.core.page import Page, Record
 from runcast.core.scope import Scope
+from runcast.core.subscription import Subscription
 from runcast.core.tail import Tail
 from runcast.errors import InvalidCursor, Restarting, TooMany
 from runcast.live.catch_up import CatchUp
@@ -163,9 +164,8 @@ class Hub:
                 f"{scope} has its {self._limits.max_clients_per_scope} clients here; try again later."
             )
         cohort = topic.cohort(wish)
-        if after == NOW:
-            cursor = cohort.flushed
-        subscriber = Subscriber(connection, topic, cohort, cursor, self._catch_up.add)
+        machine = Subscription(cohort.flushed, is_checked=True) if after == NOW else Subscription(cursor)
+        subscriber = Subscriber(connection, topic, cohort, machine, self._catch_up.add)
         topic.attach(subscriber)
         connection.subscribers.append(subscriber)
         if connection.is_closed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from runcast.core.event import Cursor
 from runcast.core.subscription import State, Subscription
 
 if TYPE_CHECKING:
@@ -27,10 +26,10 @@ class Subscriber:
         connection: Connection,
         topic: Topic,
         cohort: Cohort,
-        cursor: Cursor | None,
+        machine: Subscription,
         want_read: Callable[[Subscriber], None],
     ) -> None:
-        self.machine = Subscription(cursor)
+        self.machine = machine
         self.connection = connection
         self.topic = topic
         self.cohort = cohort

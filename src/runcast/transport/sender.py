@@ -80,7 +80,7 @@ class SenderSink:
         if self._goodbye is None and not self._stopped:
             self._goodbye = (code, reason)
             self._filled.set()
-            if self._blocked:  # what is written may still go out, the last of a stream for instance
+            if self._buffered:  # what is written may still go out, the last of a stream for instance
                 grace_s = 0.0 if code == TRY_AGAIN_LATER else CLOSE_GRACE_S
                 asyncio.get_running_loop().call_later(grace_s, self._give_up)
 
