@@ -173,7 +173,7 @@ def test_a_wrong_wish_is_a_problem(
     answer = server.http.get(sse(server, session, **query))
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert answer.headers["content-type"] == "application/problem+json"
-    assert server.bus.live_statistics().connections == 0
+    wait_until(lambda: not server.bus.live_statistics().connections, "nothing of it is left")
 
 
 def test_a_stream_without_a_feed_has_no_feed_s_frames(server: ThreadServer, session: str) -> None:
