@@ -21,7 +21,7 @@ def test_the_quick_start_client_logs_what_comes(server: ThreadServer, tmp_path: 
         connected(server)
         server.post(SESSION, flat(0))
         client.until("Received event batch: {")
-        server.call(server.bus.hub.drain, 0)
+        server.drain(0)
         client.until("Disconnected from event stream")
     assert "  type: 'batch'," in client.lines
 
@@ -71,7 +71,7 @@ def test_the_activity_feed_shows_events_while_its_heartbeat_is_answered(
         client.until("pong", "pong")
         server.post(SESSION, flat(0), flat(1))
         client.until("feed e0", "feed e1", "added e0", "added e1", "batch", "pong")
-        server.call(server.bus.hub.drain, 0)
+        server.drain(0)
         client.until("Connection closed normally")
 
 

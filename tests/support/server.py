@@ -137,7 +137,7 @@ class AppServer(Server):
         if send_buffer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, name=f"{SERVER_THREAD}{self.port}")
+        self._thread = threading.Thread(target=self._run, name=f"{SERVER_THREAD}{self.port}", daemon=True)
         self.errors = _Errors(self._thread.name)
 
     def __enter__(self) -> Self:
@@ -215,8 +215,12 @@ class ThreadServer(AppServer):
     def stop(self) -> None:
         """Shut down as after a signal: first the clients are told."""
         if self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self.bus.hub.drain, self.bus.settings.drain_s)
+            self.drain(self.bus.settings.drain_s)
         super().stop()
+
+    def drain(self, over_s: float) -> None:
+        """Tell the clients of a restart, as a signal would."""
+        self.call(lambda: self.bus.hub.drain(over_s))
 
     async def _serve(self) -> None:
         await super()._serve()

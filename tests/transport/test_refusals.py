@@ -189,7 +189,7 @@ def test_a_process_s_limit_of_clients_is_refused_too(make_server: MakeServer, se
 def test_who_comes_during_a_restart_is_told_to_come_again(make_server: MakeServer, session: str) -> None:
     server = make_server()
     server.post(session, flat(0))
-    server.call(server.bus.hub.drain, 0)
+    server.drain(0)
     with open_ws(server.session(session)) as ws:
         (error,), code, reason = rest_of(ws)
     assert (error["code"], error["retryable"]) == ("restarting", True)

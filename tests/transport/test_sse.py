@@ -200,7 +200,7 @@ def test_a_restart_ends_the_response_and_the_cursor_goes_on(make_server: MakeSer
     server.post(session, *flats(range(3)))
     with open_sse(sse(server, session, after="start")) as (_, messages):
         seen = take(messages, 3)
-        server.call(server.bus.hub.drain, 0)
+        server.drain(0)
         assert [message for message in messages if "data" in message] == []  # it has ended
     again = make_server()
     with open_sse(sse(again, session, after=seen[1]["id"])) as (_, messages):
