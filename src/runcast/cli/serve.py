@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Any
 
@@ -37,7 +36,8 @@ def serve(
 
     Each option can also be set in the environment, as RUNCAST_HOST, RUNCAST_PORT, RUNCAST_LOG, RUNCAST_WORKERS.
     """
-    _on_signals(_exit_at_once)
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
     settings = Settings.from_env(os.environ, host=host, port=port, log=log, workers=workers)
     _check(settings)
     listener = _listen(settings)
@@ -87,6 +87,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
     log = open_configured(settings)  # what is wrong with it is told here, in one line
     url = log.url
+    log.close()
     _hand_down(settings, url)
     config = uvicorn.Config(
         "runcast.app:create_app",
@@ -103,7 +104,6 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         proxy_headers=False,
     )
     _announce(listener, url)
-    _on_signals(_exit_quietly)
     if settings.workers > 1:
         Multiprocess(config, sockets=[listener]).run()
     else:
@@ -139,17 +139,10 @@ def _announce(listener: socket.socket, url: str) -> None:
     print(f"Runcast on http://{shown}:{port}  log {url}  open (this machine only)", flush=True)
 
 
-def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    signal.signal(signal.SIGTERM, handler)
-    signal.signal(signal.SIGINT, handler)
+def _exit(number: int, frame: FrameType | None) -> None:
+    """End cleanly on a signal while nothing is served: before, or after uvicorn's shutdown, which raises it again.
 
-
-def _exit_at_once(number: int, frame: FrameType | None) -> None:
-    """Before anything is served. An exception could be lost in a callback that swallows it."""
+    Not by an exception: raised within a start-up or a callback, it could come out as a failure, or be lost.
+    """
     sys.stdout.flush()
     os._exit(0)
-
-
-def _exit_quietly(number: int, frame: FrameType | None) -> None:
-    """Uvicorn raises the signal again after a clean shutdown; that is no failure."""
-    sys.exit(0)
