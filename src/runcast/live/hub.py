@@ -173,12 +173,6 @@ class Hub:
         subscriber.read_on()
         return subscriber
 
-    def unsubscribe(self, subscriber: Subscriber) -> None:
-        """End one subscription of a connection. Idempotent."""
-        subscriber.detach()
-        if subscriber in subscriber.connection.subscribers:
-            subscriber.connection.subscribers.remove(subscriber)
-
     def announce(self, records: list[Record]) -> None:
         """Take what was committed, in order of positions."""
         by_topic: defaultdict[str, list[Record]] = defaultdict(list)

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from runcast.core.event import Event, format_time
-from runcast.core.scope import Scope
 from runcast.core.subscription import End, Missing, Notice, Reset
 from runcast.live.codec import Message, Piece
 
@@ -58,8 +57,3 @@ class NativeCodec:
 
 def _notice(event: str, fields: dict[str, Any], cursor: str) -> Message:
     return Message(msgspec.json.encode({"type": event, **fields, "cursor": cursor}), cursor, event)
-
-
-def default_after(scope: Scope, watch_from: str) -> str:
-    """Where a watcher of `scope` begins who does not say: a firehose always now."""
-    return watch_from if scope.stream else "now"

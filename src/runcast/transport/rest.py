@@ -21,7 +21,7 @@ from runcast.live.codec import Codec
 from runcast.live.hub import NOW, START, read_cursor
 from runcast.log.base import Appended, StreamInfo
 from runcast.transport.body import decode_mappings, native_publish, read_body
-from runcast.transport.native import NativeCodec, default_after, native_event
+from runcast.transport.native import NativeCodec, native_event
 from runcast.transport.params import Query, choice_param, filter_param, integer_param, text_param
 from runcast.transport.route import RequestRoute
 from runcast.transport.sse import EventStream
@@ -92,7 +92,7 @@ class _Streams:
         kind, _ = split_stream(stream)
         watch_from = self._bus.kind(stream).watch_from
         resumed = request.headers.get("last-event-id")
-        after = resumed or text_param(query, "after", default_after(scope, watch_from))
+        after = resumed or text_param(query, "after", watch_from)
         if await self._is_finished(stream, after):
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return EventStream(self._bus, scope, after, self._codec(query, kind), filter_param(query))
