@@ -16,6 +16,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 
 from runcast import __version__
 from runcast.config import Settings
@@ -37,8 +38,9 @@ CORS: Final[dict[str, Any]] = {
     "allow_methods": ["GET", "POST", "DELETE"],
     "allow_headers": ["Content-Type", "Last-Event-ID"],
 }
-SWITCH_INTERVAL_S = 0.0002
-"""How long a thread may hold the interpreter while another waits: the log's threads must not wait for the loop's."""
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may hold the interpreter while another waits: the log's threads must not wait for the loop's,
+and the loop must not be interrupted so often that switching takes its time (measured: 0.2 ms and 1 ms are worse)."""
 GC_THRESHOLDS = (20_000, 50, 100)
 """A connection is many objects that live long: looking through all of them often would stop the loop for long."""
 
@@ -56,7 +58,12 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     owned = bus is None
     bus = bus or Bus(open_configured(settings), KINDS, settings)
     app = FastAPI(
-        title="Runcast", version=__version__, lifespan=_lifespan(bus, owned), docs_url=None, redoc_url=None
+        title="Runcast",
+        version=__version__,
+        routes=_routes(bus),
+        lifespan=_lifespan(bus, owned),
+        docs_url=None,
+        redoc_url=None,
     )
     app.add_exception_handler(RuncastError, answer_with(bus.refused))
     app.add_exception_handler(Exception, answer_with(bus.refused))  # a flaw of ours: told without its text
@@ -64,11 +71,17 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     if settings.allowed_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.allowed_origins, **CORS)
     app.add_middleware(LoopbackGuard, allowed_origins=settings.allowed_origins, refused=bus.refused)
-    app.include_router(create_system_router(bus, __version__))
-    app.include_router(create_streams_router(bus, {"session": BatchCodec}))
-    app.include_router(create_sessions_router(bus))
     app.state.bus = bus
     return app
+
+
+def _routes(bus: Bus) -> list[BaseRoute]:
+    """All routes, the busiest first. Given as a list: those of an included router are matched three times each."""
+    return [
+        *create_streams_router(bus, {"session": BatchCodec}).routes,
+        *create_sessions_router(bus).routes,
+        *create_system_router(bus, __version__).routes,
+    ]
 
 
 def _lifespan(bus: Bus, owned: bool) -> Any:

@@ -36,10 +36,10 @@ def create_streams_router(bus: Bus, feed_codecs: FeedCodecs | None = None) -> AP
     """The routes under `/api/v1/streams`, over `bus`."""
     router = APIRouter(prefix="/api/v1/streams", tags=["streams"], route_class=RequestRoute)
     streams = _Streams(bus, feed_codecs or {})
+    router.post("/{stream}/events", summary="Publish events; answered when they are on disk")(streams.publish)
     router.get("", summary="The streams there are, by name")(streams.index)
     router.get("/{stream}", summary="Where a stream begins and ends")(streams.info)
     router.delete("/{stream}", summary="Forget all events of a stream")(streams.clear)
-    router.post("/{stream}/events", summary="Publish events; answered when they are on disk")(streams.publish)
     router.get("/{stream}/events", summary="A page of a stream's events")(streams.events)
     router.post("/{stream}/end", summary="Seal the current run of a stream")(streams.end)
     router.get("/{stream}/sse", summary="Watch a stream as server-sent events")(streams.sse)
