@@ -1,0 +1,1 @@
+"""Reading and publishing from other processes, over HTTP. Imports nothing of the server."""

@@ -1,0 +1,1 @@
+"""What produces events when we run the agents ourselves."""

@@ -1,0 +1,1 @@
+"""What produces events elsewhere: the coding agents and tools that people already use."""
