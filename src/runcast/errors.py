@@ -12,6 +12,8 @@
     │   ├── StreamGap           events are not kept any more
     │   └── StreamReset         the stream was cleared or begun anew
     ├── Refused                 understood, and not allowed
+    │   ├── Unauthenticated     who asks is not known: no credentials, or none that count
+    │   ├── IdentityUnavailable (retryable) who asks cannot be found out now
     │   ├── Forbidden
     │   ├── TooMany             (retryable) a limit on connections or on rate
     │   └── Restarting          (retryable) this process takes no new clients any more
@@ -23,6 +25,8 @@
     │   ├── LogCorrupt
     │   ├── LogTooNew           written by a newer Runcast
     │   └── StaleToken          a lease was lost to another owner
+    ├── ServerError             a server was asked, and its answer is none that a client can use
+    │   └── Unreachable         (retryable) nobody answers there
     └── ConfigError             a setting has a value that it cannot have
 
 Each class has a stable `code` for programs, says whether trying again may help (`retryable`), and has a
@@ -128,6 +132,21 @@ class Refused(RuncastError):
     message = "This is not allowed."
 
 
+class Unauthenticated(Refused):
+    """Who asks is not known: no credentials, or wrong, expired or revoked ones."""
+
+    code = "unauthenticated"
+    message = "Credentials are needed: a token or an API key."
+
+
+class IdentityUnavailable(Refused):
+    """Who asks cannot be found out now, as the keys that tokens are checked with cannot be had."""
+
+    code = "identity_unavailable"
+    retryable = True
+    message = "Tokens cannot be checked at the moment; try again later."
+
+
 class Forbidden(Refused):
     """The caller may not do this, or not from there."""
 
@@ -208,6 +227,21 @@ class StaleToken(LogError):
 
     code = "stale_token"
     message = "The lease was lost to another owner; nothing was stored."
+
+
+class ServerError(RuncastError):
+    """What a client asked a server for has failed there, or whoever answers is no Runcast."""
+
+    code = "server_error"
+    message = "The server failed."
+
+
+class Unreachable(ServerError):
+    """Nobody answers at the server's address, or the connection broke before the answer was there."""
+
+    code = "unreachable"
+    retryable = True
+    message = "The server cannot be reached."
 
 
 class ConfigError(RuncastError):

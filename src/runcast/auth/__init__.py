@@ -1,0 +1,1 @@
+"""Who a connection acts for, and what it may read and write."""

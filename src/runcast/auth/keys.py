@@ -1,0 +1,158 @@
+"""API keys: made, listed and revoked here; shown once."""
+
+from __future__ import annotations
+
+import hmac
+import sqlite3
+from collections.abc import Callable
+
+import msgspec
+
+from runcast.auth.grants import EVERYTHING, Grants
+from runcast.auth.principal import Principal
+from runcast.auth.secrets import digest, new_id, new_secret
+from runcast.auth.store import AuthStore, count_change
+from runcast.errors import InvalidInput, Unauthenticated
+
+PREFIX = "rck"
+MAX_NAME_CHARS = 100
+_CONFIGURED = "configured-"
+_COLUMNS = "id, name, grants, created, expires, revoked"
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key without its secret. Times are Unix seconds."""
+
+    id: str
+    name: str
+    grants: Grants
+    created_s: float
+    expires_s: float | None = None
+    revoked_s: float | None = None
+
+
+class ApiKeys:
+    """The keys of a store, and those that the settings give (`RUNCAST_API_KEYS`), which may do everything."""
+
+    def __init__(
+        self, store: AuthStore, now_s: Callable[[], float], configured: tuple[str, ...] = ()
+    ) -> None:
+        self._store = store
+        self._now_s = now_s
+        self._configured = [digest(key) for key in configured]
+
+    def create(self, name: str, grants: Grants, expires_s: float | None = None) -> tuple[ApiKey, str]:
+        """A new key and its text, which cannot be had again.
+
+        Raises:
+            InvalidInput: the name is empty or too long, or the key would have expired already.
+        """
+        if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
+            raise InvalidInput(f"name: 1 to {MAX_NAME_CHARS} printable characters.", field="name")
+        now_s = self._now_s()
+        if expires_s is not None and expires_s <= now_s:
+            raise InvalidInput("expires: this is in the past.", field="expires")
+        key = ApiKey(id=new_id(), name=name, grants=grants, created_s=now_s, expires_s=expires_s)
+        text = f"{PREFIX}_{key.id}_{new_secret()}"
+        with self._store.transaction() as connection:
+            connection.execute(
+                "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                (key.id, name, digest(text), msgspec.json.encode(grants).decode(), now_s, expires_s),
+            )
+        return key, text
+
+    def list(self) -> list[ApiKey]:
+        """All keys, the newest first; revoked ones too."""
+        with self._store.reading() as connection:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created DESC, id").fetchall()
+        return [_key(row) for row in rows]
+
+    def revoke(self, key_id: str) -> bool:
+        """Let a key count no longer, at once; False if there is none that counted."""
+        with self._store.transaction() as connection:
+            revoked = connection.execute(
+                "UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (self._now_s(), key_id)
+            )
+            if revoked.rowcount:
+                count_change(connection)
+            return bool(revoked.rowcount)
+
+    def principal(self, text: str) -> Principal:
+        """Who shows the key `text`.
+
+        Raises:
+            Unauthenticated: nobody: it is unknown, revoked or expired.
+        """
+        shown = digest(text)
+        for index, known in enumerate(self._configured, 1):
+            if hmac.compare_digest(shown, known):
+                return _configured(f"{_CONFIGURED}{index}")
+        parts = text.split("_", 2)
+        if len(parts) != 3 or parts[0] != PREFIX:
+            raise Unauthenticated("This is no API key of this server.")
+        with self._store.reading() as connection:
+            row = connection.execute(
+                f"SELECT {_COLUMNS}, hash FROM keys WHERE id = ?", (parts[1],)
+            ).fetchone()
+        if row is None or not hmac.compare_digest(row[-1], shown):
+            raise Unauthenticated("This is no API key of this server.")
+        return self._checked(_key(row))
+
+    def current(self, key_id: str) -> Principal:
+        """Who shows the key of this id, which was checked before, as it is now.
+
+        Raises:
+            Unauthenticated: it was revoked, or has expired.
+        """
+        if key_id.startswith(_CONFIGURED):
+            return _configured(key_id)
+        with self._store.reading() as connection:
+            row = connection.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (key_id,)).fetchone()
+        if row is None:
+            raise Unauthenticated("This API key is no more.")
+        return self._checked(_key(row))
+
+    def change(self, key_id: str, grants: Grants) -> bool:
+        """Give a key other grants; connections that are open follow. False if none of this id counts."""
+        with self._store.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE keys SET grants = ? WHERE id = ? AND revoked IS NULL",
+                (msgspec.json.encode(grants).decode(), key_id),
+            )
+            if changed.rowcount:
+                count_change(connection)
+            return bool(changed.rowcount)
+
+    def _checked(self, key: ApiKey) -> Principal:
+        if key.revoked_s is not None:
+            raise Unauthenticated("This API key was revoked.")
+        principal = Principal(
+            sub=f"key-{key.id}",
+            via="key",
+            credential=f"key:{key.id}",
+            grants=key.grants,
+            expires_s=key.expires_s,
+            name=key.name,
+        )
+        if principal.is_expired(self._now_s()):
+            raise Unauthenticated("This API key has expired.")
+        return principal
+
+
+def _configured(name: str) -> Principal:
+    return Principal(sub=name, via="key", credential=f"key:{name}", grants=EVERYTHING)
+
+
+def _key(row: sqlite3.Row | tuple[object, ...]) -> ApiKey:
+    key_id, name, grants, created, expires, revoked, *_ = row
+    return msgspec.convert(
+        {
+            "id": key_id,
+            "name": name,
+            "grants": msgspec.json.decode(str(grants)),
+            "created_s": created,
+            "expires_s": expires,
+            "revoked_s": revoked,
+        },
+        ApiKey,
+    )

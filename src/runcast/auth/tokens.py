@@ -1,0 +1,191 @@
+"""JSON Web Tokens (RFC 7519): checked here, and made for our own users.
+
+Which algorithm is allowed follows from where the key is, never from the token (RFC 8725 §3.1): HMAC only with
+our own secret, RSA, EC and Ed25519 only with keys of the JWKS URL. `none` is never one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeyFlexible, OctKey
+from joserfc.jws import JWSRegistry
+from joserfc.util import urlsafe_b64decode
+
+from runcast.auth.grants import NOTHING, parse_grants
+from runcast.auth.jwks import Jwks
+from runcast.auth.principal import Principal
+from runcast.errors import ConfigError, InvalidInput, Unauthenticated
+
+MAX_TOKEN_CHARS = 8_192
+MIN_SECRET_BYTES = 32
+LEEWAY_S = 30.0
+"""How much clocks may differ for `nbf` and `iat`; `exp` is taken at its word."""
+_EDDSA = "EdDSA"
+
+
+class _Algorithms(JWSRegistry):
+    """What a token may be signed by, and nothing else. Header fields that we do not know are no matter (RFC 7515 §4)."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(algorithms=names, strict_check_header=False)
+        self.names = names
+
+    def get_alg(self, name: str) -> Any:
+        """RFC 9864 gives `EdDSA` the more exact name `Ed25519`; most providers still use the old one."""
+        return self.algorithms[_EDDSA] if name == _EDDSA and name in self.names else super().get_alg(name)
+
+
+HMAC = _Algorithms("HS256")
+ASYMMETRIC = _Algorithms("RS256", "ES256", _EDDSA, "Ed25519")
+
+
+class _Header(msgspec.Struct):
+    alg: str
+    kid: str | None = None
+
+
+class Tokens:
+    """Checks tokens, and makes those of our own users.
+
+    Args:
+        secret: for HS256, at least 32 bytes; None if there is none.
+        jwks: the keys of an identity provider; None if there is none.
+        issuer, audience: what `iss` and `aud` must be; None where anything goes.
+        now_s: the wall clock, Unix time in seconds.
+
+    Raises:
+        ConfigError: the secret is too short.
+    """
+
+    def __init__(
+        self,
+        secret: str | None,
+        jwks: Jwks | None,
+        now_s: Callable[[], float],
+        *,
+        issuer: str | None = None,
+        audience: str | None = None,
+    ) -> None:
+        if secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ConfigError(f"jwt_secret: at least {MIN_SECRET_BYTES} bytes are needed (RFC 7518 §3.2).")
+        self._secret = None if secret is None else OctKey.import_key(secret)
+        self._jwks = jwks
+        self._now_s = now_s
+        self._issuer = issuer
+        self._audience = audience
+
+    async def principal(self, token: str) -> Principal:
+        """Who a token speaks for. Cancellation-safe.
+
+        Raises:
+            Unauthenticated: it is malformed, wrongly signed, expired, or meant for somebody else.
+            IdentityUnavailable: the identity provider's keys were never to be had.
+        """
+        header = _header(token)
+        if header.alg in HMAC.names and self._secret is not None:
+            return self._read(token, self._secret, HMAC)
+        if header.alg in ASYMMETRIC.names and self._jwks is not None:
+            return self._read(token, await self._jwks.keys(header.kid), ASYMMETRIC)
+        raise Unauthenticated("This token's algorithm is not accepted here.")
+
+    def make(self, principal: Principal, lifetime_s: float) -> str:
+        """A token for `principal`, signed by our secret.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if self._secret is None:
+            raise ConfigError("jwt_secret: without it this server makes no tokens.")
+        now_s = self._now_s()
+        claims: dict[str, Any] = {
+            "sub": principal.sub,
+            "iat": int(now_s),
+            "exp": int(now_s + lifetime_s),
+            "jti": principal.credential.partition(":")[2],
+            "grants": msgspec.to_builtins(principal.grants),
+        }
+        optional = {
+            "email": principal.email,
+            "name": principal.name,
+            "iss": self._issuer,
+            "aud": self._audience,
+        }
+        claims.update({name: value for name, value in optional.items() if value is not None})
+        return jwt.encode({"alg": HMAC.names[0]}, claims, self._secret, registry=HMAC)
+
+    def _read(self, token: str, key: KeyFlexible, algorithms: _Algorithms) -> Principal:
+        try:
+            claims = jwt.decode(token, key, registry=algorithms).claims
+        except (JoseError, ValueError, TypeError):
+            raise Unauthenticated("This token is not valid: its signature does not fit.") from None
+        self._check(claims)
+        return _principal(claims)
+
+    def _check(self, claims: Mapping[str, Any]) -> None:
+        now_s = self._now_s()
+        expires = _time(claims, "exp")
+        if expires is None:
+            raise Unauthenticated("This token has no exp, so it would count for ever; it is not accepted.")
+        if now_s >= expires:
+            raise Unauthenticated("This token has expired.")
+        for name in ("nbf", "iat"):
+            begins = _time(claims, name)
+            if begins is not None and begins > now_s + LEEWAY_S:
+                raise Unauthenticated("This token does not count yet.")
+        if self._issuer is not None and claims.get("iss") != self._issuer:
+            raise Unauthenticated("This token is of another issuer.")
+        if self._audience is not None and self._audience not in _audiences(claims):
+            raise Unauthenticated("This token is meant for somebody else.")
+
+
+def _header(token: str) -> _Header:
+    """What an unchecked token says of itself: only used to choose where to look for its key."""
+    if len(token) > MAX_TOKEN_CHARS:
+        raise Unauthenticated(f"This token is longer than {MAX_TOKEN_CHARS} characters.")
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(token.partition(".")[0].encode()), type=_Header)
+    except (ValueError, TypeError):
+        raise Unauthenticated("This is no token.") from None
+
+
+def _principal(claims: Mapping[str, Any]) -> Principal:
+    sub = claims.get("sub")
+    if not isinstance(sub, str) or not sub:
+        raise Unauthenticated("This token has no sub.")
+    try:
+        grants = parse_grants(claims["grants"]) if "grants" in claims else NOTHING
+    except InvalidInput as error:
+        raise Unauthenticated(f"This token's {error}") from None
+    return Principal(
+        sub=sub,
+        via="token",
+        credential=f"token:{_text(claims, 'jti') or ''}",
+        grants=grants,
+        expires_s=_time(claims, "exp"),
+        email=_text(claims, "email"),
+        name=_text(claims, "name"),
+    )
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e12:
+        raise Unauthenticated(f"This token's {name} is no time.")
+    return float(value)
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str | None:
+    value = claims.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _audiences(claims: Mapping[str, Any]) -> list[object]:
+    audience = claims.get("aud")
+    return list(audience) if isinstance(audience, list) else [audience]  # pyright: ignore[reportUnknownArgumentType]
