@@ -20,6 +20,7 @@ _ALIASES = {
 }
 
 Count = Annotated[int, Meta(ge=1)]
+Amount = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]  # bounded: an infinite time is no time to compute with
 NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -45,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allowed_origins: Annotated[
         tuple[str, ...], _doc("browser origins, beside the server's own, that may connect and post")
     ] = ()
+
+    htmlgraph_db: Annotated[str, _doc("an HtmlGraph database whose events are followed; empty is none")] = ""
 
     event_max_bytes: Annotated[Count, _doc("one event")] = 256 * KIB
     request_max_bytes: Annotated[Count, _doc("the body of one HTTP request")] = 8 * MIB
@@ -74,6 +77,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         15.0
     )
     drain_s: Annotated[NotNegative, _doc("over which clients are told to reconnect at a restart")] = 3.0
+
+    session_token_budget: Annotated[
+        Amount, _doc("tokens of one session at which an alert is raised, and at 80 % of them; 0 for none")
+    ] = 0
+    bottleneck_factor: Annotated[
+        NotNegative, _doc("times its tool's p95 that a call may take before an alert is raised; 0 for none")
+    ] = 3.0
+    snapshot_interval_s: Annotated[Positive, _doc("between two looks for summaries to bring up to date")] = (
+        2.0
+    )
 
     retention_days: Annotated[Positive, _doc("days that an ended or idle stream is kept")] = 30.0
     sweep_interval_s: Annotated[Positive, _doc("between two looks of the janitor")] = 600.0

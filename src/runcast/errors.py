@@ -1,33 +1,33 @@
 """Every error that Runcast raises on purpose.
 
     RuncastError
-    ├── InvalidInput            what was given cannot be used; names the field and the limit
+    ├── InvalidInput              what was given cannot be used; names the field and the limit
     │   ├── InvalidEvent
     │   ├── InvalidStreamName
     │   ├── InvalidCursor
     │   ├── InvalidFilter
     │   └── TooLarge
-    ├── StreamNotFound          no event was ever published there, or it was removed
-    ├── Discontinued            reading cannot simply go on; `cursor` says where it can
-    │   ├── StreamGap           events are not kept any more
-    │   └── StreamReset         the stream was cleared or begun anew
-    ├── Refused                 understood, and not allowed
-    │   ├── Unauthenticated     who asks is not known: no credentials, or none that count
-    │   ├── IdentityUnavailable (retryable) who asks cannot be found out now
+    ├── StreamNotFound            no event was ever published there, or it was removed
+    ├── Discontinued              reading cannot simply go on; `cursor` says where it can
+    │   ├── StreamGap             events are not kept any more
+    │   └── StreamReset           the stream was cleared or begun anew
+    ├── Refused                   understood, and not allowed
+    │   ├── Unauthenticated       who asks is not known: no credentials, or none that count
+    │   ├── IdentityUnavailable   (retryable) who asks cannot be found out now
     │   ├── Forbidden
-    │   ├── TooMany             (retryable) a limit on connections or on rate
-    │   └── Restarting          (retryable) this process takes no new clients any more
-    ├── LogError                the log cannot do it
-    │   ├── Busy                (retryable) the append queue is full or the file stays locked
-    │   ├── LogClosed           (retryable)
-    │   ├── LogFull             (retryable) no space is left on the disk
+    │   ├── TooMany               (retryable) a limit on connections or on rate
+    │   └── Restarting            (retryable) this process takes no new clients any more
+    ├── LogError                  the log cannot do it
+    │   ├── Busy                  (retryable) the append queue is full or the file stays locked
+    │   ├── LogClosed             (retryable)
+    │   ├── LogFull               (retryable) no space is left on the disk
     │   ├── LogReadOnly
     │   ├── LogCorrupt
-    │   ├── LogTooNew           written by a newer Runcast
-    │   └── StaleToken          a lease was lost to another owner
-    ├── ServerError             a server was asked, and its answer is none that a client can use
-    │   └── Unreachable         (retryable) nobody answers there
-    └── ConfigError             a setting has a value that it cannot have
+    │   ├── LogTooNew             written by a newer Runcast
+    │   └── StaleToken            a lease was lost to another owner
+    ├── ServerError               a server was asked, and its answer is none that a client can use
+    │   └── Unreachable           (retryable) nobody answers there
+    └── ConfigError               a setting has a value that it cannot have
 
 Each class has a stable `code` for programs, says whether trying again may help (`retryable`), and has a
 sentence for people that an instance may replace by a better one.

@@ -9,7 +9,7 @@ from runcast.errors import ConfigError
 
 FIELDS = Settings.__struct_fields__
 UNIT = re.compile(r"_(bytes|s|ms|days)$")
-COUNTED = re.compile(r"\b(events|messages|clients|processes|readers|port)\b")
+COUNTED = re.compile(r"\b(events|messages|clients|processes|readers|port|tokens|times)\b")
 
 
 def test_defaults_need_nothing():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.strategies import PURE
 
-from runcast.core.event import Cursor
+from runcast.core.event import ANY_TAG, Cursor
 from runcast.core.resume import Run, Start, resume
 
 OLD = Run("a" * 16, oldest=1, head=7)
@@ -22,6 +22,10 @@ def test_a_cursor_goes_on_after_the_event_it_has_seen():
 
 def test_a_cursor_at_the_head_waits_there():
     assert resume(Cursor(NOW.epoch, 5, 1), NOW, NOW, 1) == Start(NOW, 5)
+
+
+def test_a_place_that_was_computed_is_not_compared():
+    assert resume(Cursor(NOW.epoch, 3, ANY_TAG), NOW, NOW, 0xBEEF) == Start(NOW, 3)
 
 
 def test_an_earlier_run_that_is_kept_is_read_on():

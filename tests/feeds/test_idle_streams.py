@@ -50,7 +50,7 @@ def test_all_of_them_are_listed_in_pages(full: ThreadServer) -> None:
     found: list[str] = []
     after: str | None = ""
     while after is not None:
-        page = full.get("/api/sessions", limit=1_000, after=after)
+        page = full.get("/api/sessions", order="name", limit=1_000, after=after)
         found += [one["session_id"] for one in page["sessions"]]
         after = page["next"]
     assert found == names(STREAMS)

@@ -21,8 +21,8 @@ def test_sessions_are_listed_by_name_in_pages(make_server: MakeServer) -> None:
     server.http.post("/api/v1/streams/session:bravo/end")
     with open_ws(server.session("alpha")):
         wait_until(lambda: server.bus.live_statistics().connections == 1)
-        first = server.get("/api/sessions", limit=3)
-    rest = server.get("/api/sessions", after=first["next"])
+        first = server.get("/api/sessions", order="name", limit=3)
+    rest = server.get("/api/sessions", order="name", after=first["next"])
     names = [one["session_id"] for one in first["sessions"] + rest["sessions"]]
     assert names == ["alpha", "bravo", "charlie", "delta"]
     assert rest["next"] is None
@@ -35,9 +35,17 @@ def test_sessions_are_listed_by_name_in_pages(make_server: MakeServer) -> None:
         "ended",
         "connected_clients",
         "cursor",
+        "epoch",
+        "head",
+        "created",
+        "updated",
+        "live_subscribers",
+        "behind",
+        "summary",
     }
     assert (alpha["events"], alpha["ended"], alpha["connected_clients"]) == (2, False, 1)
     assert (bravo["ended"], bravo["connected_clients"]) == (True, 0)
+    assert alpha["live_subscribers"] == 1
 
 
 def test_a_session_s_totals_are_a_fold_of_its_events(server: ThreadServer, session: str) -> None:

@@ -172,4 +172,4 @@ class TestEnvelopeNames:
 def test_no_event_begins_or_ends_a_run():
     assert {SESSION.edge(name) for name in ("start", "end", "completion", "error")} == {Edge.NONE}
     assert SESSION.name == "session"
-    assert set(SESSION.folds) == {"totals"}
+    assert set(SESSION.folds) == {"summary", "totals"}

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from tests.support.strategies import PURE, make_event
 
 from runcast.core.event import Event
+from runcast.kinds.session_calls import Call, Calls
+from runcast.kinds.session_durations import Durations
+from runcast.kinds.session_fields import MAX_KEYS, OTHER, Tokens
+from runcast.kinds.session_timeline import Timeline
 from runcast.kinds.session_totals import (
-    MAX_KEYS,
-    OTHER,
     SLOWEST,
     TOTALS,
     SessionTotals,
     SlowCall,
-    Tokens,
     ToolTime,
 )
 
@@ -37,6 +38,13 @@ def fold(events: list[Event], state: SessionTotals | None = None) -> SessionTota
     for each in events:
         TOTALS.step(state, each)
     return state
+
+
+def durations(*seconds: float) -> Durations:
+    found = Durations()
+    for each in seconds:
+        found.add(each)
+    return found
 
 
 class TestSums:
@@ -84,7 +92,10 @@ class TestSums:
             tokens_by_model={"opus": spent, "haiku": cheap},
             tokens_by_agent={"main": spent, "sub": cheap},
             tools={"Bash": ToolTime(1, 1, 3.5, 3.5), "Read": ToolTime(1, 1, 0.5, 0.5)},
+            durations={"Bash": durations(3.5), "Read": durations(0.5)},
             slowest=[SlowCall("Bash", 3.5, "e3", 3), SlowCall("Read", 0.5, "e5", 5)],
+            calls=Calls({"e2": Call("Bash", "main", 60), "e4": Call("Read", "sub", 70)}),
+            timeline=Timeline(events=[5], errors=[1], tokens=[15], api_tokens=[0]),
             last_status="error",
             last_model="haiku",
             last_agent="sub",

@@ -18,6 +18,9 @@ MAX_CURSOR_CHARS = 100
 MICROSECONDS = 1_000_000
 DAY_US = 86_400 * MICROSECONDS
 
+ANY_TAG = -1
+"""The tag of a cursor that was computed instead of seen: reading goes on from it without a comparison."""
+
 START = "start"
 """What stands for a cursor where reading begins with the first event of the current run."""
 

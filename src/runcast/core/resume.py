@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runcast.core.event import Cursor
+from runcast.core.event import ANY_TAG, Cursor
 
 
 class Run(msgspec.Struct, frozen=True, gc=False):
@@ -51,7 +51,7 @@ def resume(cursor: Cursor | None, named: Run | None, current: Run, tag: int | No
             current,
             f"after: the cursor is ahead of the stream ({cursor.offset} > {named.head}); events were lost.",
         )
-    if tag is not None and tag != cursor.tag:
+    if tag is not None and cursor.tag not in {tag, ANY_TAG}:
         return _from_start(
             current, f"after: the event {cursor.offset} is not the one that this cursor has seen."
         )

@@ -34,12 +34,22 @@ class Publish(msgspec.Struct, kw_only=True):
 class Fold(Generic[S]):
     """A pure function over a stream's events, and how its state is kept.
 
-    `version` changes whenever `step` or the state does: older snapshots are then left alone.
+    `version` changes whenever `step` or the state does: older snapshots are then left alone. `keep_every`: where
+    snapshots are kept in the background, one is stored when so many events came since the last.
     """
 
-    def __init__(self, name: str, version: int, state: type[S], step: Callable[[S, Event], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        state: type[S],
+        step: Callable[[S, Event], None],
+        *,
+        keep_every: int = 64,
+    ) -> None:
         self.name = name
         self.version = version
+        self.keep_every = keep_every
         self.initial = state
         self.step = step
         """Takes one event into the state, in place."""

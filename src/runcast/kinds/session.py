@@ -25,6 +25,7 @@ from runcast.core.event import (
 )
 from runcast.errors import InvalidEvent
 from runcast.kinds.base import RESERVED, Kind, Publish, move_reserved
+from runcast.kinds.session_summary import SUMMARY
 from runcast.kinds.session_totals import TOTALS
 
 MAX_SUMMARY_CHARS: Final = 16_384
@@ -251,5 +252,5 @@ SESSION: Final = Kind(
     # readers read on and its totals go on. Only `end` or `clear` of the stream itself opens a new epoch.
     watch_from="now",
     normalise=normalise,
-    folds={TOTALS.name: TOTALS},
+    folds={SUMMARY.name: SUMMARY, TOTALS.name: TOTALS},
 )

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from bisect import insort
-from collections.abc import Callable
-from typing import Final, TypeVar, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from runcast.core.event import Event
 from runcast.kinds.base import Fold
+from runcast.kinds.session_calls import Call, Calls
+from runcast.kinds.session_durations import Durations
+from runcast.kinds.session_fields import (
+    ALERTS,
+    API_REQUEST,
+    MAX_SUM,
+    UPDATE,
+    Fields,
+    Tokens,
+    amount,
+    entry,
+    fields_of,
+    is_error,
+    key,
+    slot,
+    tokens_of,
+)
+from runcast.kinds.session_timeline import Timeline
 
-MAX_KEYS: Final = 200
-"""Entries of one table. Tools, models, agents and types are open sets: the rest is counted under `OTHER`."""
-
-MAX_KEY_CHARS: Final = 200
-OTHER: Final = "other"
 SLOWEST: Final = 10
-ERROR_STATUSES: Final = frozenset({"error", "timeout", "failed"})
-
-_MAX_COUNT: Final = 2**53 - 1  # what JavaScript reads exactly; a sum stays there instead of overflowing
-_MAX_SECONDS: Final = sys.float_info.max
-
-V = TypeVar("V")
-
-
-class Tokens(msgspec.Struct, gc=False):
-    """Sums of `cost_tokens`, and of the counts in `usage` where a publisher gives them."""
-
-    cost_tokens: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_input_tokens: int = 0
-    cache_creation_input_tokens: int = 0
 
 
 class ToolTime(msgspec.Struct, gc=False):
@@ -58,13 +52,24 @@ class SlowCall(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
+class Requests(msgspec.Struct):
+    """What requests to the model told of their tokens and their price."""
+
+    tokens: Tokens = msgspec.field(default_factory=Tokens)
+    by_model: dict[str, Tokens] = {}
+    by_agent: dict[str, Tokens] = {}
+    cost_usd: float = 0.0
+
+
 class SessionTotals(msgspec.Struct):
     """The totals of a session.
 
     `first_time` and `last_time` are the earliest and the latest time told, in microseconds since the Unix
     epoch, None before the first event. An event without a tool or model counts in `tokens` only, not in the
-    table by tool or model. `slowest` begins with the slowest, at equal times with the earlier one. The `last_…`
-    are those of the last event that had one.
+    table by tool or model. `tokens` were told by transcripts and publishers, those in `requests` by the
+    requests to the model (`api_request`): two accounts of the same. `durations` are of calls, by tool. `slowest`
+    begins with the slowest, at equal times with the earlier one. The `last_…` are those of the last event
+    that had one, alerts left out.
     """
 
     events: int = 0
@@ -76,87 +81,146 @@ class SessionTotals(msgspec.Struct):
     tokens_by_tool: dict[str, Tokens] = {}
     tokens_by_model: dict[str, Tokens] = {}
     tokens_by_agent: dict[str, Tokens] = {}
+    cost_usd: float = 0.0
+    requests: Requests = msgspec.field(default_factory=Requests)
     tools: dict[str, ToolTime] = {}
+    durations: dict[str, Durations] = {}
     slowest: list[SlowCall] = []
+    calls: Calls = msgspec.field(default_factory=Calls)
+    timeline: Timeline = msgspec.field(default_factory=Timeline)
     last_status: str | None = None
     last_model: str | None = None
     last_agent: str | None = None
 
-
-class _Fields(msgspec.Struct, gc=False):
-    """The fields of an event's data that are added up; a decoder skips all others.
-
-    Typed as anything: a log may hold events that an older version, or another program, let pass.
-    """
-
-    agent_id: object = None
-    tool_name: object = None
-    status: object = None
-    model: object = None
-    execution_duration_seconds: object = None
-    cost_tokens: object = None
-    usage: object = None
+    @property
+    def by_api(self) -> bool:
+        """Whether the requests' account of the tokens is the larger one, and so the session's."""
+        return self.requests.tokens.weight > self.tokens.weight
 
 
-_decode_fields = msgspec.json.Decoder(_Fields).decode
-_NO_USAGE: Final[dict[str, object]] = {}
+class _Names(NamedTuple):
+    """What an event is counted under."""
+
+    tool: str | None
+    model: str | None
+    agent: str | None
 
 
 def add_event(totals: SessionTotals, event: Event) -> None:
     """Take one event into `totals`, in place."""
-    try:
-        fields = _decode_fields(event.data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        fields = _Fields()
-    tool, model, agent = _key(fields.tool_name), _key(fields.model), _key(fields.agent_id)
-    _count(totals, event, _key(fields.status))
-    _add_tokens(totals, _tokens_of(fields), tool, model, agent)
-    if tool is not None:
-        _add_call(totals, event, tool, _seconds_of(fields.execution_duration_seconds))
-    totals.last_model = model or totals.last_model
-    totals.last_agent = agent or totals.last_agent
+    fields = fields_of(event)
+    status = key(fields.status)
+    ended = totals.calls.take(event, fields)
+    # a row may be updated in other ways after it has failed: it did so once
+    error = is_error(event, status) and (event.type != UPDATE or ended is not None)
+    _count(totals, event, error=error)
+    if event.type in ALERTS:
+        totals.timeline.add(event.time, error=False, tokens=0, api_tokens=0)
+        return
+    names = _Names(
+        key(fields.tool_name) or (ended.tool if ended else None), key(fields.model), key(fields.agent_id)
+    )
+    told, api = _add_tokens(totals, event, fields, names)
+    totals.timeline.add(event.time, error=error, tokens=told, api_tokens=api)
+    if names.tool is not None:
+        _add_call(totals, event, names.tool, call_seconds(event, fields, ended))
+    totals.last_status = status or totals.last_status
+    totals.last_model = names.model or totals.last_model
+    totals.last_agent = names.agent or totals.last_agent
 
 
-TOTALS: Final = Fold("totals", 1, SessionTotals, add_event)
+TOTALS: Final = Fold("totals", 2, SessionTotals, add_event)
 
 
-def _count(totals: SessionTotals, event: Event, status: str | None) -> None:
+def call_seconds(event: Event, fields: Fields, ended: Call | None) -> float:
+    """How long a call took: as it is told, or from its begin to its result; 0 if that is not known."""
+    told = amount(fields.execution_duration_seconds)
+    if told or ended is None or event.type == UPDATE:
+        return told
+    return max(event.time - ended.since, 0) / 1_000_000
+
+
+def totals_document(totals: SessionTotals) -> dict[str, Any]:
+    """The totals as they are shown: of two accounts of the tokens the larger one."""
+    requests, by_api = totals.requests, totals.by_api
+    shown: dict[str, Any] = msgspec.to_builtins(
+        {
+            "events": totals.events,
+            "errors": totals.errors,
+            "first_time": totals.first_time,
+            "last_time": totals.last_time,
+            "by_type": totals.by_type,
+            "tokens": requests.tokens if by_api else totals.tokens,
+            "api_tokens": requests.tokens,
+            "tokens_by_tool": totals.tokens_by_tool,
+            "tokens_by_model": requests.by_model if by_api else totals.tokens_by_model,
+            "tokens_by_agent": requests.by_agent if by_api else totals.tokens_by_agent,
+            "cost_usd": max(totals.cost_usd, requests.cost_usd),
+            "tools": totals.tools,
+            "slowest": totals.slowest,
+            "running": len(totals.calls.open),
+            "last_status": totals.last_status,
+            "last_model": totals.last_model,
+            "last_agent": totals.last_agent,
+        }
+    )
+    return shown
+
+
+def _count(totals: SessionTotals, event: Event, *, error: bool) -> None:
     totals.events += 1
-    if event.type == "error" or status in ERROR_STATUSES:
-        totals.errors += 1
+    totals.errors += error
     first, last, time = totals.first_time, totals.last_time, event.time
     if first is None or time < first:
         totals.first_time = time
     if last is None or time > last:
         totals.last_time = time
-    kind = _slot(totals.by_type, event.type)
+    kind = slot(totals.by_type, event.type)
     totals.by_type[kind] = totals.by_type.get(kind, 0) + 1
-    totals.last_status = status or totals.last_status
 
 
-def _add_tokens(
-    totals: SessionTotals, spent: Tokens | None, tool: str | None, model: str | None, agent: str | None
-) -> None:
+def _add_tokens(totals: SessionTotals, event: Event, fields: Fields, names: _Names) -> tuple[int, int]:
+    """Add what an event cost to its account; returns its tokens, as told and as requested."""
+    spent, dollars = tokens_of(fields), amount(fields.cost_usd)
+    if event.type == API_REQUEST:
+        requests = totals.requests
+        requests.cost_usd = min(requests.cost_usd + dollars, MAX_SUM)
+        if spent is None:
+            return 0, 0
+        _add_to_tables(
+            spent, requests.tokens, (requests.by_model, names.model), (requests.by_agent, names.agent)
+        )
+        return 0, spent.cost_tokens
+    totals.cost_usd = min(totals.cost_usd + dollars, MAX_SUM)
     if spent is None:
-        return
-    _add(totals.tokens, spent)
-    if tool is not None:
-        _add(_entry(totals.tokens_by_tool, tool, Tokens), spent)
-    if model is not None:
-        _add(_entry(totals.tokens_by_model, model, Tokens), spent)
-    if agent is not None:
-        _add(_entry(totals.tokens_by_agent, agent, Tokens), spent)
+        return 0, 0
+    _add_to_tables(
+        spent,
+        totals.tokens,
+        (totals.tokens_by_tool, names.tool),
+        (totals.tokens_by_model, names.model),
+        (totals.tokens_by_agent, names.agent),
+    )
+    return spent.cost_tokens, 0
+
+
+def _add_to_tables(spent: Tokens, sums: Tokens, *tables: tuple[dict[str, Tokens], str | None]) -> None:
+    sums.add(spent)
+    for table, name in tables:
+        if name is not None:
+            entry(table, name, Tokens).add(spent)
 
 
 def _add_call(totals: SessionTotals, event: Event, tool: str, seconds: float) -> None:
-    entry = _entry(totals.tools, tool, ToolTime)
+    times = entry(totals.tools, tool, ToolTime)
     if event.type == "tool_call":
-        entry.calls += 1
+        times.calls += 1
     if seconds <= 0:
         return  # not known: a call that is only announced tells its duration with its result
-    entry.timed += 1
-    entry.seconds = min(entry.seconds + seconds, _MAX_SECONDS)
-    entry.max_seconds = max(entry.max_seconds, seconds)
+    times.timed += 1
+    times.seconds = min(times.seconds + seconds, MAX_SUM)
+    times.max_seconds = max(times.max_seconds, seconds)
+    entry(totals.durations, tool, Durations).add(seconds)
     slowest = totals.slowest
     if len(slowest) < SLOWEST or seconds > slowest[-1].seconds:
         insort(slowest, SlowCall(tool, seconds, event.id, event.seq), key=_by_slowness)
@@ -165,56 +229,3 @@ def _add_call(totals: SessionTotals, event: Event, tool: str, seconds: float) ->
 
 def _by_slowness(call: SlowCall) -> float:
     return -call.seconds
-
-
-def _tokens_of(fields: _Fields) -> Tokens | None:
-    """What an event cost; None if nothing."""
-    cost, usage = fields.cost_tokens, fields.usage
-    if not cost and usage is None:
-        return None
-    told = cast("dict[str, object]", usage) if isinstance(usage, dict) else _NO_USAGE
-    return Tokens(
-        _whole(cost),
-        _whole(told.get("input_tokens")),
-        _whole(told.get("output_tokens")),
-        _whole(told.get("cache_read_input_tokens")),
-        _whole(told.get("cache_creation_input_tokens")),
-    )
-
-
-def _add(to: Tokens, spent: Tokens) -> None:
-    to.cost_tokens = min(to.cost_tokens + spent.cost_tokens, _MAX_COUNT)
-    to.input_tokens = min(to.input_tokens + spent.input_tokens, _MAX_COUNT)
-    to.output_tokens = min(to.output_tokens + spent.output_tokens, _MAX_COUNT)
-    to.cache_read_input_tokens = min(to.cache_read_input_tokens + spent.cache_read_input_tokens, _MAX_COUNT)
-    to.cache_creation_input_tokens = min(
-        to.cache_creation_input_tokens + spent.cache_creation_input_tokens, _MAX_COUNT
-    )
-
-
-def _entry(table: dict[str, V], key: str, new: Callable[[], V]) -> V:
-    found = table.get(key)
-    if found is None:
-        found = table.setdefault(_slot(table, key), new())
-    return found
-
-
-def _slot(table: dict[str, V], key: str) -> str:
-    """Where `key` is counted: by itself while there is room, the last place being kept for the rest."""
-    return key if key in table or len(table) < MAX_KEYS - 1 else OTHER
-
-
-def _key(value: object) -> str | None:
-    return value[:MAX_KEY_CHARS] if isinstance(value, str) and value else None
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return 0
-    return min(value, _MAX_COUNT)
-
-
-def _seconds_of(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0.0
-    return float(value) if 0 <= value <= _MAX_SECONDS and math.isfinite(value) else 0.0

@@ -251,6 +251,10 @@ class Bus:
         """The streams there are, by name; see `EventLog.streams`. Cancellation-safe."""
         return await self.call(self.log.streams, check_kind(kind) if kind else None, after, limit)
 
+    async def recent(self, kind: str = "", before: int | None = None, limit: int = 100) -> list[StreamInfo]:
+        """The streams there are, the latest first; see `EventLog.recent`. Cancellation-safe."""
+        return await self.call(self.log.recent, check_kind(kind) if kind else None, before, limit)
+
     async def end(self, stream: str) -> StreamInfo:
         """Seal the current run; see `EventLog.end`."""
         return await self.call(self.log.end, stream)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from runcast.core.event import Cursor, split_stream
+from runcast.core.page import Page
 from runcast.errors import LogError
 from runcast.kinds.base import Fold
-from runcast.log.base import Snapshot
+from runcast.log.base import Snapshot, StreamInfo
 
 if TYPE_CHECKING:
     from runcast.live.bus import Bus
@@ -21,6 +25,49 @@ SNAPSHOT_EVERY = 64
 """A snapshot is stored when at least so many events came since the last one."""
 
 
+class Folding(msgspec.Struct, Generic[S]):
+    """A fold on its way through one run of a stream: its state after the event `seq`, and where it began."""
+
+    fold: Fold[S]
+    state: S
+    epoch: str = ""
+    seq: int = 0
+    tag: int = 0
+    stored: int = 0
+
+    @classmethod
+    def begin(cls, fold: Fold[S], snapshot: Snapshot | None, epoch: str) -> Folding[S]:
+        """After what `snapshot` has seen, if it is one of this epoch; else at the start."""
+        if snapshot is None or snapshot.epoch != epoch:
+            return cls(fold, fold.initial(), epoch)
+        state = fold.load(snapshot.state)
+        return cls(fold, state, epoch, snapshot.seq, snapshot.tag, stored=snapshot.seq)
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where to read on."""
+        return Cursor(self.epoch, self.seq, self.tag) if self.seq else None
+
+    def take(self, page: Page) -> None:
+        """Take those events of `page` into the state that are not in it yet."""
+        for event in page.events:
+            if event.seq > self.seq:
+                self.fold.step(self.state, event)
+        if page.last >= self.seq:
+            self.epoch, self.seq, self.tag = page.epoch, page.last, page.tag
+
+    def snapshot(self) -> Snapshot:
+        """What to store."""
+        return Snapshot(self.epoch, self.seq, self.tag, self.fold.dump(self.state))
+
+
+class State(NamedTuple, Generic[S]):
+    """A fold's state, and how many events it does not know yet."""
+
+    value: S
+    behind: int
+
+
 async def advance(bus: Bus, stream: str, fold: Fold[S], *, keep: bool = False) -> S:
     """The state of `fold` after all that is committed to the current run of `stream`.
 
@@ -30,40 +77,76 @@ async def advance(bus: Bus, stream: str, fold: Fold[S], *, keep: bool = False) -
     Raises:
         LogError: the stream could not be read.
     """
+    (state,) = await advance_all(bus, stream, [fold], keep=keep)
+    return state
+
+
+async def advance_all(bus: Bus, stream: str, folds: Sequence[Fold[Any]], *, keep: bool = False) -> list[Any]:
+    """`advance` of several folds at one reading; returns their states."""
     split_stream(stream)
     while True:
-        epoch = (await bus.info(stream)).epoch
-        snapshot = await bus.call(bus.log.load_snapshot, stream, fold.name, fold.version)
-        if snapshot is not None and snapshot.epoch != epoch:
-            snapshot = None  # of an earlier run
-        state = fold.load(snapshot.state) if snapshot else fold.initial()
-        after = Cursor(snapshot.epoch, snapshot.seq, snapshot.tag) if snapshot else None
-        read, reached = await _read_into(bus, stream, fold, state, after)
-        if reached is None or reached.epoch != epoch:
+        foldings = await read_foldings(bus, stream, folds)
+        if foldings is None:
             continue  # cleared, or another run began meanwhile
-        if read >= SNAPSHOT_EVERY or (keep and read):
-            await _save(bus, stream, fold, Snapshot(epoch, reached.offset, reached.tag, fold.dump(state)))
-        return state
+        for folding in foldings:
+            told = folding.seq - folding.stored
+            if told >= SNAPSHOT_EVERY or (keep and told):
+                await _save(bus, stream, folding)
+        return [folding.state for folding in foldings]
 
 
-async def _read_into(
-    bus: Bus, stream: str, fold: Fold[S], state: S, after: Cursor | None
-) -> tuple[int, Cursor | None]:
-    """Take all events after a place into `state`; returns how many, and the place reached (None after a reset)."""
-    read = 0
+async def read_foldings(bus: Bus, stream: str, folds: Sequence[Fold[Any]]) -> list[Folding[Any]] | None:
+    """All `folds` after all that is committed; None if another run began meanwhile.
+
+    Raises:
+        LogError: the stream could not be read.
+    """
+    epoch = (await bus.info(stream)).epoch
+    foldings: list[Folding[Any]] = []
+    for fold in folds:
+        snapshot = await bus.call(bus.log.load_snapshot, stream, fold.name, fold.version)
+        foldings.append(Folding[Any].begin(fold, snapshot, epoch))
     while True:
-        page = await bus.read(stream, after)
-        if page.reset is not None:
-            return read, None
-        for event in page.events:
-            fold.step(state, event)
-        after, read = page.cursor, read + len(page.events)
+        least = min(foldings, key=lambda folding: folding.seq)
+        page = await bus.read(stream, least.cursor)
+        if page.reset is not None or page.epoch != epoch:
+            return None
+        for folding in foldings:
+            folding.take(page)
         if page.complete:
-            return read, after
+            return foldings
 
 
-async def _save(bus: Bus, stream: str, fold: Fold[S], snapshot: Snapshot) -> None:
+async def newest_states(
+    bus: Bus, infos: Sequence[StreamInfo], fold: Fold[S], *, max_pages: int
+) -> list[State[S]]:
+    """The fold's states over many streams, for a list: from the snapshots, and a page more of each that has news.
+
+    At most `max_pages` pages are read in all, so a state may be `behind` its stream.
+
+    Raises:
+        LogError: the log could not be read.
+    """
+    names = [info.stream for info in infos]
+    snapshots = await bus.call(bus.log.load_snapshots, names, fold.name, fold.version)
+    states: list[State[S]] = []
+    for info in infos:
+        folding = Folding[S].begin(fold, snapshots.get(info.stream), info.epoch)
+        head = info.head
+        if folding.seq < head and max_pages > 0:
+            max_pages -= 1
+            page = await bus.read(info.stream, folding.cursor)
+            if page.reset is not None:
+                folding = Folding[S].begin(fold, None, page.epoch)
+            folding.take(page)
+            head = page.head
+        states.append(State(folding.state, max(head - folding.seq, 0)))
+    return states
+
+
+async def _save(bus: Bus, stream: str, folding: Folding[Any]) -> None:
+    fold = folding.fold
     try:
-        await bus.call(bus.log.save_snapshot, stream, fold.name, fold.version, snapshot)
+        await bus.call(bus.log.save_snapshot, stream, fold.name, fold.version, folding.snapshot())
     except LogError as error:  # a full or read-only disk: the state is right all the same
         logger.warning("no snapshot of %s: %s", stream, error)

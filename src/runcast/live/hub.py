@@ -108,6 +108,8 @@ class Hub:
         self._stalled = 0
         self.connections: set[Connection] = set()
         self.bells = Bells()
+        self.taps: dict[str, set[Callable[[list[Record]], None]]] = {}
+        """By the name of a scope, who is told of its records as they are announced, and must return soon."""
         self.is_draining = False
         self.traffic = Traffic(self._loop.time())
         self._traffic_by_kind: dict[str, Traffic] = {}
@@ -179,10 +181,12 @@ class Hub:
         for record in records:
             stream = record.stream
             for name in (stream, stream[: stream.index(":")] + ":*", "*:*"):
-                if name in self._topics or name in self._opening or name in self.bells:
+                if name in self._topics or name in self._opening or name in self.bells or name in self.taps:
                     by_topic[name].append(record)
         for name, concerned in by_topic.items():
             self.bells.ring(name)
+            for tap in self.taps.get(name, ()):
+                tap(concerned)
             if name in self._topics:
                 self._topics[name].announce(concerned)
             elif name in self._opening:

@@ -7,14 +7,16 @@ and order nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from runcast.core.event import Cursor, NewEvent, id_tag
 from runcast.core.page import PAGE_MAX_BYTES, PAGE_MAX_EVENTS, Change, Control, Gap, Page, Record
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = [
     "PAGE_MAX_BYTES",
@@ -58,7 +60,8 @@ class StreamInfo(msgspec.Struct, frozen=True, gc=False):
     `epoch` is empty and all counts are 0 for a stream to which nothing was ever published. `head` is the last
     seq, 0 if there is none; `oldest` the first seq kept (`head + 1` if none is). `tag` belongs to the event at
     `head`. `ended`: the run is sealed, and nothing more will come in this epoch. `created` and `updated` are
-    times of the first and the last append to the current run.
+    times of the first and the last append to the current run. `latest` is the position of the event at `head`
+    (of the beginning of the run while there is none): the larger, the later something was published.
     """
 
     stream: str
@@ -70,6 +73,7 @@ class StreamInfo(msgspec.Struct, frozen=True, gc=False):
     created: int
     updated: int
     position: int
+    latest: int = 0
 
     @property
     def cursor(self) -> Cursor:
@@ -159,8 +163,8 @@ class EventLog(Protocol):
 
         At most `limit` (1 to 256) events and 256 KiB of data (but always one event), none with a position
         over `until`. A cursor of an earlier run that is still kept is read on to that run's end. A cursor that
-        fits nothing begins anew with `reset`; one before what is kept goes on with `gap`. For a stream that
-        does not exist, a page with an empty epoch.
+        fits nothing begins anew with `reset`; one before what is kept goes on with `gap`. The event at a cursor
+        whose tag is `ANY_TAG` is not compared. For a stream that does not exist, a page with an empty epoch.
         """
         ...
 
@@ -189,6 +193,15 @@ class EventLog(Protocol):
 
     def streams(self, kind: str | None = None, after: str = "", limit: int = 100) -> list[StreamInfo]:
         """The streams (of `kind`) in order of their names, at most `limit` (1 to 1,000), after the name `after`."""
+        ...
+
+    def recent(
+        self, kind: str | None = None, before: int | None = None, limit: int = 100
+    ) -> list[StreamInfo]:
+        """The streams (of `kind`) by their `latest`, the largest first: at most `limit` (1 to 1,000), below `before`.
+
+        To go on, give the last one's `latest`. A stream that is published to meanwhile moves to the front.
+        """
         ...
 
     def end(self, stream: str) -> StreamInfo:
@@ -251,6 +264,14 @@ class EventLog(Protocol):
 
     def save_snapshot(self, stream: str, fold: str, version: int, snapshot: Snapshot) -> None:
         """Keep a fold's state. An older one of the same fold is replaced, a newer one of the epoch is kept."""
+        ...
+
+    def load_snapshots(self, streams: Sequence[str], fold: str, version: int) -> dict[str, Snapshot]:
+        """`load_snapshot` of many streams at once, by their names; those without one are left out."""
+        ...
+
+    def save_snapshots(self, fold: str, version: int, snapshots: Mapping[str, Snapshot]) -> None:
+        """`save_snapshot` for many streams (by name) at once, in one commit."""
         ...
 
     def statistics(self) -> LogStatistics:

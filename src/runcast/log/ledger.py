@@ -6,11 +6,10 @@ in its own way.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from uuid_utils import uuid7
 
 from runcast.core import resume
 from runcast.core.event import Edge, Event, NewEvent, id_tag, new_epoch
@@ -51,6 +50,7 @@ class RunState(msgspec.Struct, array_like=True, gc=False):
             created=self.created,
             updated=self.updated,
             position=position,
+            latest=self.position,
         )
 
     def span(self) -> resume.Run:
@@ -157,7 +157,7 @@ class Ledger:
 
     def _store(self, event: NewEvent) -> Appended:
         run = self._run_for(event)
-        event_id = event.id or str(uuid7())
+        event_id = event.id or _new_id()
         seq = run.head + 1
         self.position = position = self.position + 1
         run.head, run.position, run.tag, run.updated = seq, position, id_tag(event_id), self.now
@@ -186,7 +186,7 @@ class Ledger:
             stream=stream,
             stream_key=stream_key,
             run=number,
-            epoch=new_epoch(stream, secrets.randbits(40)),
+            epoch=new_epoch(stream, int.from_bytes(os.urandom(5))),
             oldest=1,
             head=0,
             tag=0,
@@ -215,3 +215,9 @@ class Ledger:
         if run is None:
             raise StreamNotFound(f"There is no stream {stream}.")
         return run
+
+
+def _new_id() -> str:
+    from uuid_utils import uuid7  # noqa: PLC0415 - a process that appends once brings its own ids
+
+    return str(uuid7())

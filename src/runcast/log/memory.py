@@ -7,9 +7,10 @@ import threading
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from heapq import nlargest
 from itertools import filterfalse, islice, takewhile
 from operator import attrgetter
 from typing import TypeVar
@@ -269,6 +270,18 @@ class MemoryLog:
             names = sorted(name for name in self._current if name > after and name.startswith(prefix))
             return [self._current[name].info(self._position) for name in names[:limit]]
 
+    def recent(
+        self, kind: str | None = None, before: int | None = None, limit: int = 100
+    ) -> list[StreamInfo]:
+        check_limit(limit, STREAMS_MAX)
+        below = NEWEST if before is None else before
+        with self._open():
+            prefix = f"{kind}:" if kind else ""
+            runs = (
+                run for name, run in self._current.items() if name.startswith(prefix) and run.position < below
+            )
+            return [run.info(self._position) for run in nlargest(limit, runs, key=_position_of)]
+
     # --- the rest ----------------------------------------------------------------------------
 
     def watch(self, callback: Callback) -> Callable[[], None]:
@@ -313,6 +326,14 @@ class MemoryLog:
             if there and older and (older.state.run, there.seq) > (run.state.run, snapshot.seq):
                 return
             self._snapshots[(stream, fold)] = (version, snapshot)
+
+    def load_snapshots(self, streams: Sequence[str], fold: str, version: int) -> dict[str, Snapshot]:
+        found = ((stream, self.load_snapshot(stream, fold, version)) for stream in streams)
+        return {stream: snapshot for stream, snapshot in found if snapshot}
+
+    def save_snapshots(self, fold: str, version: int, snapshots: Mapping[str, Snapshot]) -> None:
+        for stream, snapshot in snapshots.items():
+            self.save_snapshot(stream, fold, version, snapshot)
 
     def statistics(self) -> LogStatistics:
         return LogStatistics(

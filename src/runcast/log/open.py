@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-from pathlib import Path
 from typing import Any
-
-import platformdirs
 
 from runcast.config import Settings
 from runcast.errors import ConfigError
 from runcast.log.base import EventLog
 from runcast.log.memory import MemoryLog
+from runcast.log.place import data_folder, log_file
 from runcast.log.sqlite import SqliteLog
-
-_SQLITE = "sqlite:///"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two characters at least: C: is a drive
 
 
 def open_log(url: str | os.PathLike[str], **settings: Any) -> EventLog:
@@ -30,18 +24,10 @@ def open_log(url: str | os.PathLike[str], **settings: Any) -> EventLog:
         ConfigError: `url` names no log.
         LogError: or one of its children, if the log cannot be opened.
     """
-    name = os.fspath(url)
-    if name == "memory:":
-        return MemoryLog(clock=settings.get("clock"))
-    if name.startswith(_SQLITE):
-        name = name.removeprefix(_SQLITE)
-    elif isinstance(url, str) and _SCHEME.match(name):
-        raise ConfigError(
-            f"log: {name.partition(':')[0]}: is not known here. A log is sqlite:///path, a plain path, or memory:"
-        )
-    if not name:
+    if not os.fspath(url):
         raise ConfigError("log: a path is missing. A log is sqlite:///path, a plain path, or memory:")
-    return SqliteLog(Path(name).expanduser(), **settings)
+    path = log_file(url)
+    return MemoryLog(clock=settings.get("clock")) if path is None else SqliteLog(path, **settings)
 
 
 def open_configured(settings: Settings) -> EventLog:
@@ -50,5 +36,5 @@ def open_configured(settings: Settings) -> EventLog:
     Raises:
         As `open_log`.
     """
-    url = settings.log or str(platformdirs.user_data_path("runcast") / "log.db")
+    url = settings.log or data_folder() / "log.db"
     return open_log(url, queue_bytes=settings.append_queue_bytes, poll_ms=settings.foreign_poll_ms)

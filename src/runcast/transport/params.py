@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
 
 from runcast.core.filters import EVERYTHING, EventSubscriptionFilter, parse_filter
 from runcast.errors import InvalidInput
@@ -11,6 +14,11 @@ MAX_PARAM_CHARS = 32_768
 
 Query = Mapping[str, Sequence[str]]
 """As `urllib.parse.parse_qs` makes it; the last value of a repeated parameter counts."""
+
+
+def query_of(request: Request) -> Query:
+    """The query parameters, empty ones included."""
+    return parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 def text_param(query: Query, name: str, default: str) -> str:

@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs
 
 import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runcast.core.event import Cursor, format_time, split_stream
-from runcast.core.page import PAGE_MAX_EVENTS, Page
+from runcast.core.event import format_time, split_stream
 from runcast.core.scope import Scope
 from runcast.errors import InvalidInput, StreamNotFound
 from runcast.live.bus import Bus
 from runcast.live.codec import Codec
-from runcast.live.hub import NOW, START, read_cursor
 from runcast.log.base import Appended, StreamInfo
 from runcast.transport.body import decode_mappings, native_publish, read_body
+from runcast.transport.events import events_page, place_after
 from runcast.transport.native import NativeCodec, native_event
-from runcast.transport.params import Query, choice_param, filter_param, integer_param, text_param
+from runcast.transport.params import (
+    Query,
+    choice_param,
+    filter_param,
+    integer_param,
+    query_of,
+    text_param,
+)
 from runcast.transport.route import RequestRoute
 from runcast.transport.sse import EventStream
 
@@ -84,7 +89,8 @@ class _Streams:
         return json_response(receipt(stream, appended))
 
     async def events(self, request: Request) -> Response:
-        return await events_page(self._bus, checked_stream(request), query_of(request), native_event)
+        scope = Scope.of_stream(request.path_params["stream"])
+        return await events_page(self._bus, scope, query_of(request), native_event)
 
     async def sse(self, request: Request) -> Response:
         query, stream = query_of(request), checked_stream(request)
@@ -99,7 +105,9 @@ class _Streams:
 
     async def _is_finished(self, stream: str, after: str) -> bool:
         """Whether the run that is read has ended and nothing is left: SSE's word for "do not come back" is 204."""
-        page = await self._bus.read(stream, await _cursor(self._bus, Scope.of_stream(stream), after), limit=1)
+        page = await self._bus.read(
+            stream, await place_after(self._bus, Scope.of_stream(stream), after), limit=1
+        )
         return page.over and not (page.events or page.reset or page.gap)
 
     def _codec(self, query: Query, kind: str) -> Codec:
@@ -122,52 +130,6 @@ class _Streams:
             "updated": format_time(info.updated),
             "live_subscribers": len(topic.subscribers) if topic else 0,
         }
-
-
-async def events_page(
-    bus: Bus,
-    stream: str,
-    query: Query,
-    encode: Callable[[Any, str], bytes],
-    fields: Mapping[str, Any] | None = None,
-) -> Response:
-    """A page of history: `events`, `cursor` to go on from, `head`, and `complete`; filtered after reading.
-
-    `reset` and `gap` are null unless the cursor did not fit, or something was not kept.
-    """
-    scope = Scope.of_stream(stream)
-    after = text_param(query, "after", START)
-    cursor = await _cursor(bus, scope, after)
-    limit = integer_param(query, "limit", PAGE_MAX_EVENTS, 1, PAGE_MAX_EVENTS)
-    passes = filter_param(query).compile()
-    page = await bus.read(stream, cursor, limit=limit)
-    if not page.epoch:
-        raise StreamNotFound
-    epoch = bus.log_epoch()
-    chosen = [event for event in page.events if passes is None or passes(event)]
-    events = b",".join([encode(event, str(scope.cursor(event, epoch))) for event in chosen])
-    rest = msgspec.json.encode({**(fields or {}), "count": len(chosen), **_page_fields(page)})
-    return Response(b'{"events":[' + events + b"]," + rest[1:], media_type="application/json")
-
-
-async def _cursor(bus: Bus, scope: Scope, after: str) -> Cursor | None:
-    if after == START:
-        return None
-    if after == NOW:
-        return (await bus.place(scope)).head
-    return read_cursor(scope, after)
-
-
-def _page_fields(page: Page) -> dict[str, Any]:
-    gap = page.gap and {"first_seq": page.gap.first, "last_seq": page.gap.last}
-    return {
-        "cursor": str(page.cursor),
-        "head": page.head,
-        "complete": page.complete,
-        "ended": page.over,
-        "reset": page.reset,
-        "gap": gap,
-    }
 
 
 def receipt(stream: str, appended: list[Appended]) -> dict[str, Any]:
@@ -203,11 +165,6 @@ def checked_stream(request: Request) -> str:
     stream: str = request.path_params["stream"]
     split_stream(stream)
     return stream
-
-
-def query_of(request: Request) -> Query:
-    """The query parameters, empty ones included."""
-    return parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 def json_response(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from runcast.core.event import Cursor, Edge, cursor_of, id_tag
+from runcast.core.event import ANY_TAG, Cursor, Edge, cursor_of, id_tag
 from runcast.errors import InvalidInput
 from runcast.log.base import PAGE_MAX_BYTES, Gap
 from runcast.log.conformance.support import (
@@ -43,6 +43,18 @@ class ReadingSuite(Support):
         page = self.log.read("session:a", cursor)
         assert (page.events, page.first, page.last, page.complete) == ([], 3, 3, True)
         assert page.cursor == cursor
+
+    def test_reading_goes_on_from_a_place_that_was_computed(self) -> None:
+        self.log.append([*several(10), *several(10, stream="chat:a")])
+        epoch = self.log.info("session:a").epoch
+        for seq in (0, 1, 4, 9, 10):
+            page = self.log.read("session:a", Cursor(epoch, seq, ANY_TAG))
+            assert (numbers(page.events), page.reset) == (list(range(seq + 1, 11)), None)
+        everything = self.log.read_all().events
+        for index, event in enumerate(everything):
+            page = self.log.read_all(None, Cursor(self.log.epoch, event.position, ANY_TAG))
+            assert (page.events, page.reset) == (everything[index + 1 :], None)
+        assert self.log.read("session:a", Cursor(epoch, 11, ANY_TAG)).reset
 
     def test_a_page_has_256_events_at_most(self) -> None:
         self.log.append(several(300))

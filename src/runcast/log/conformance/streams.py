@@ -38,6 +38,7 @@ class StreamsSuite(Support):
             created=begun,
             updated=self.clock.now,
             position=appended.position,
+            latest=appended.position,
         )
         assert info.cursor == cursor_of(self.log.read("session:a").events[-1])
 
@@ -60,6 +61,52 @@ class StreamsSuite(Support):
         for limit in (0, 1_001):
             with raises(InvalidInput):
                 self.log.streams(limit=limit)
+
+    # --- recent ------------------------------------------------------------------------------
+
+    def test_recent_streams_come_first(self) -> None:
+        for name in ("session:a", "chat:a", "session:b", "sessions:c", "session:a"):
+            self.log.append([new(stream=name)])
+        assert self._recent() == ["session:a", "sessions:c", "session:b", "chat:a"]
+        assert self._recent("session") == ["session:a", "session:b"]
+        assert self._recent("plan") == []
+        assert self.log.recent()[0] == self.log.info("session:a")
+        for limit in (0, 1_001):
+            with raises(InvalidInput):
+                self.log.recent(limit=limit)
+
+    def test_recent_streams_come_in_pages(self) -> None:
+        self.log.append([new(stream=f"session:{number}") for number in range(10)])
+        pages: list[StreamInfo] = self.log.recent("session", limit=3)
+        while some := self.log.recent("session", pages[-1].latest, limit=3):
+            pages += some
+        assert [info.stream for info in pages] == [f"session:{number}" for number in reversed(range(10))]
+        assert [info.latest for info in pages] == sorted({info.latest for info in pages}, reverse=True)
+
+    def test_what_is_said_to_a_stream_moves_it_and_what_is_done_to_it_does_not(self) -> None:
+        for name in ("session:a", "session:b", "session:c"):
+            self.log.append(several(3, stream=name))
+        self.log.append([new(1, stream="session:a", event_id="x")])
+        self.log.append([new(1, stream="session:b")])
+        self.log.append([new(1, stream="session:a", event_id="x")])
+        self.log.end("session:c")
+        self.log.trim("session:c", keep=1)
+        assert self._recent() == ["session:b", "session:a", "session:c"]
+        self.log.clear("session:c")
+        assert self._recent() == ["session:c", "session:b", "session:a"]
+
+    def test_only_the_current_run_is_recent(self) -> None:
+        self.log.append([new(1, edge=Edge.TERMINAL)])
+        self.log.append([new(2, edge=Edge.START)])
+        assert self.log.recent() == [self.log.info("session:a")]
+        self.clock.advance(3600)
+        self._sweep(self.clock.now)
+        assert self.log.recent() == []
+
+    def _recent(self, kind: str | None = None) -> list[str]:
+        return [info.stream for info in self.log.recent(kind)]
+
+    # --- changes -----------------------------------------------------------------------------
 
     def test_only_a_stream_that_exists_can_be_changed(self) -> None:
         with raises(StreamNotFound):

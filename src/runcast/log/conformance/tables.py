@@ -124,6 +124,35 @@ class TablesSuite(Support):
         assert self.log.load_snapshot("session:a", "status", 1) is None
         assert self.log.load_snapshot("session:a", "status", 2) == self._snapshot(2, b"two")
 
+    def test_many_snapshots_at_once(self) -> None:
+        names = [f"session:{number}" for number in range(5)]
+        for name in names:
+            self.log.append(several(3, stream=name))
+        states = {
+            name: Snapshot(self.log.info(name).epoch, 3, 7, b"\x00\xff" + name.encode()) for name in names[:4]
+        }
+        self.log.save_snapshots("status", 2, states)
+        assert self.log.load_snapshots([*reversed(names), "session:none"], "status", 2) == states
+        assert self.log.load_snapshots(names[1:2], "status", 2) == {names[1]: states[names[1]]}
+        assert self.log.load_snapshot(names[0], "status", 2) == states[names[0]]
+        assert self.log.load_snapshots(names, "status", 1) == {}
+        assert self.log.load_snapshots(names, "cost", 2) == {}
+        assert self.log.load_snapshots([], "status", 2) == {}
+        self.log.save_snapshots("status", 2, {})
+
+    def test_of_many_snapshots_each_is_kept_or_not_by_itself(self) -> None:
+        self.log.append([*several(5), *several(5, stream="session:b"), *several(5, stream="session:c")])
+        epochs = {info.stream[-1]: info.epoch for info in self.log.streams()}
+        self.log.save_snapshot("session:a", "status", 1, Snapshot(epochs["a"], 4, 0, b"newer"))
+        self.log.clear("session:c")
+        states = {f"session:{name}": Snapshot(epochs[name], 3, 0, b"three") for name in "abc"}
+        self.log.save_snapshots("status", 1, states | {"session:none": states["session:b"]})
+        found = self.log.load_snapshots([*states, "session:none"], "status", 1)
+        assert {name: one.state for name, one in found.items()} == {
+            "session:a": b"newer",
+            "session:b": b"three",
+        }
+
     def test_what_is_cleared_does_not_come_back_as_a_snapshot(self) -> None:
         self.log.append(several(5))
         snapshot = self._snapshot(5, b"secret")

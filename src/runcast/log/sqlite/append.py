@@ -7,17 +7,16 @@ asks whether the log was changed from elsewhere, one INSERT of the events and on
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
+from runcast.core.event import NewEvent
 from runcast.errors import RuncastError, StaleToken
-from runcast.log.base import Appended
+from runcast.log.base import Appended, Lease
 from runcast.log.ledger import Ledger, RunState
-from runcast.log.sqlite.queue import StreamJob
 from runcast.log.sqlite.rows import LAST_POSITION, RUN, insert_values, many_runs
 
 INSERT_ROWS = 128
@@ -25,8 +24,31 @@ INSERT_ROWS = 128
 CACHED_RUNS = 10_000
 
 
-@dataclass(slots=True)
-class Outcome:
+class Change(Protocol):
+    """One job of a transaction: what it does, and what must be read beforehand."""
+
+    @property
+    def act(self) -> Callable[[Ledger], Any]:
+        """Tells the ledger what happens, and returns the job's answer."""
+        ...
+
+    @property
+    def streams(self) -> Collection[str]:
+        """Every stream that is named."""
+        ...
+
+    @property
+    def events(self) -> Sequence[NewEvent]:
+        """Every event whose id may be taken."""
+        ...
+
+    @property
+    def lease(self) -> Lease | None:
+        """What must still be held."""
+        ...
+
+
+class Outcome(msgspec.Struct):
     """What a transaction did, once it is committed."""
 
     before: int
@@ -51,7 +73,7 @@ class Appender:
         """Take nothing for granted: the last transaction failed, or somebody else wrote."""
         self._seen = None
 
-    def apply(self, connection: sqlite3.Connection, jobs: Sequence[StreamJob]) -> Outcome:
+    def apply(self, connection: sqlite3.Connection, jobs: Sequence[Change]) -> Outcome:
         """Do `jobs` in the transaction that is open.
 
         Raises:
@@ -87,7 +109,7 @@ class Appender:
             self._runs.update((run.stream, run) for run in many_runs.decode(found))
 
     def _read_ids(
-        self, connection: sqlite3.Connection, jobs: Sequence[StreamJob]
+        self, connection: sqlite3.Connection, jobs: Sequence[Change]
     ) -> dict[str, dict[str, Appended]]:
         wanted = [
             (run.stream_key, event.id)
@@ -103,14 +125,14 @@ class Appender:
         return known
 
 
-def _read_tokens(connection: sqlite3.Connection, jobs: Iterable[StreamJob]) -> dict[str, int]:
+def _read_tokens(connection: sqlite3.Connection, jobs: Iterable[Change]) -> dict[str, int]:
     """The newest token of each lease that is named."""
     names = {job.lease.name for job in jobs if job.lease}
     rows = (connection.execute(_READ_LEASE, (name,)).fetchone() for name in names)
     return {row[0]: row[1] for row in rows if row}
 
 
-def _outcome(job: StreamJob, ledger: Ledger, tokens: dict[str, int]) -> Any:
+def _outcome(job: Change, ledger: Ledger, tokens: dict[str, int]) -> Any:
     try:
         if job.lease and tokens.get(job.lease.name) != job.lease.token:
             raise StaleToken

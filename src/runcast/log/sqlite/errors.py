@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -57,6 +56,8 @@ def translated(path: Path) -> Generator[None]:
 
 def _no_space(path: Path) -> bool:
     """Growing the shared memory of the WAL fails as an I/O error when the disk is full."""
+    import shutil  # noqa: PLC0415 - rarely needed, and slow
+
     try:
         return shutil.disk_usage(path.parent).free < _NO_SPACE_BYTES
     except OSError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import sys
 import threading
@@ -179,8 +178,10 @@ class LogFile:
 
     # --- opening -----------------------------------------------------------------------------
 
-    def open(self) -> str:
+    def open(self, *, keep: bool = False) -> str:
         """Make sure that the file is a log of the newest format, and return its epoch.
+
+        With `keep`, the connection that does so stays open, for the writer.
 
         Raises:
             LogError: or one of its children: it cannot be one; says why.
@@ -191,15 +192,21 @@ class LogFile:
         _make_folder(self.path)
         self.read_only = not _writable(self.path)
         with self._using(), translated(self.path):
-            return self._read_epoch_only() if self.read_only else self._prepare()
+            return self._read_epoch_only() if self.read_only else self._prepare(keep=keep)
 
-    def _prepare(self) -> str:
+    def _prepare(self, *, keep: bool) -> str:
         connection = self._connect()
         try:
             patiently(lambda: file_format.prepare(connection, self.path), self._limits.busy_deadline_s)
-            return file_format.read_epoch(connection, self.path)
+            epoch = file_format.read_epoch(connection, self.path)
+            if keep:
+                for pragma in _NEVER_WAIT:
+                    connection.execute(f"PRAGMA {pragma}")
+                self._writer = connection
+            return epoch
         finally:
-            self._disconnect(connection)
+            if self._writer is not connection:
+                self._disconnect(connection)
 
     def _read_epoch_only(self) -> str:
         try:
@@ -263,6 +270,8 @@ def patiently(act: Callable[[], None], deadline_s: float) -> None:
 
 def pause() -> None:
     """Wait about 0.3 ms for a lock, never in step with others who wait for it."""
+    import random  # noqa: PLC0415 - a process that appends once seldom waits
+
     time.sleep(random.uniform(0.000_1, 0.000_5))  # noqa: S311 - chance, not secrecy
 
 

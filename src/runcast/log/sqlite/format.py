@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from runcast.core.event import new_epoch
@@ -96,10 +95,12 @@ def read_epoch(connection: sqlite3.Connection, path: Path) -> str:
 
 def _bring_up_to_date(connection: sqlite3.Connection, found: int) -> None:
     if found == 0:
+        from importlib.resources import files  # noqa: PLC0415 - only for a new file, and slow
+
         schema = (files("runcast.log.sqlite") / "schema.sql").read_text(encoding="utf-8")
         for statement in statements(schema):
             connection.execute(statement)
-        epoch = new_epoch("*", secrets.randbits(40))
+        epoch = new_epoch("*", int.from_bytes(os.urandom(5)))
         connection.execute("INSERT INTO meta VALUES ('epoch', ?)", (epoch,))
     else:
         for migrate in MIGRATIONS[found - 1 :]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,13 @@ class SqliteLog:
         with self._file.reader() as connection:
             return reads.streams(connection, kind, after, limit)
 
+    def recent(
+        self, kind: str | None = None, before: int | None = None, limit: int = 100
+    ) -> list[StreamInfo]:
+        check_limit(limit, STREAMS_MAX)
+        with self._file.reader() as connection:
+            return reads.recent(connection, kind, NEWEST if before is None else before, limit)
+
     # --- the rest ----------------------------------------------------------------------------
 
     def watch(self, callback: Callback) -> Callable[[], None]:
@@ -182,6 +190,18 @@ class SqliteLog:
         self._submit(
             TableJob(lambda connection: tables.save_snapshot(connection, stream, fold, version, snapshot))
         )
+
+    def load_snapshots(self, streams: Sequence[str], fold: str, version: int) -> dict[str, Snapshot]:
+        with self._file.reader() as connection:
+            return tables.load_snapshots(connection, streams, fold, version)
+
+    def save_snapshots(self, fold: str, version: int, snapshots: Mapping[str, Snapshot]) -> None:
+        def save(connection: sqlite3.Connection) -> None:
+            for stream, snapshot in snapshots.items():
+                tables.save_snapshot(connection, stream, fold, version, snapshot)
+
+        if snapshots:
+            self._submit(TableJob(save))
 
     def statistics(self) -> LogStatistics:
         return self._writer.statistics()

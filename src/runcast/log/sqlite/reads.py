@@ -68,9 +68,21 @@ def head(connection: sqlite3.Connection, epoch: str) -> Cursor:
 
 def streams(connection: sqlite3.Connection, kind: str | None, after: str, limit: int) -> list[StreamInfo]:
     """The streams of `kind`, or all, in the order of their names."""
-    low, high = (f"{kind}:", f"{kind};") if kind else ("", "\x7f")
+    low, high = _names(kind)
     found, position = connection.execute(_STREAMS, (max(low, after), low, high, limit)).fetchone()
     return [run.info(position) for run in many_runs.decode(found)]
+
+
+def recent(connection: sqlite3.Connection, kind: str | None, before: int, limit: int) -> list[StreamInfo]:
+    """The streams of `kind`, or all, whose newest events lie before a position; the newest first."""
+    low, high = _names(kind)
+    found, position = connection.execute(_RECENT, (low, high, before, limit)).fetchone()
+    return [run.info(position) for run in many_runs.decode(found)]
+
+
+def _names(kind: str | None) -> tuple[str, str]:
+    """Between which texts the names of a kind's streams lie, or all."""
+    return (f"{kind}:", f"{kind};") if kind else ("", "\x7f")
 
 
 def _runs_at(
@@ -148,6 +160,16 @@ _STREAMS = f"""
 SELECT json_group_array(json(run)), ({LAST_POSITION}) FROM (
   SELECT json_array({RUN("r")}) AS run FROM streams s CROSS JOIN runs r ON r.run = s.run
   WHERE s.run IS NOT NULL AND s.name > ? AND s.name > ? AND s.name < ? ORDER BY s.name LIMIT ?)"""
+
+# A look at all runs: 10,000 take 10 ms, and an index would cost every commit.
+_RECENT = f"""
+SELECT json_group_array(json(run)), ({LAST_POSITION}) FROM (
+  SELECT json_array({RUN("r")}) AS run FROM (
+    SELECT r.run AS run FROM streams s CROSS JOIN runs r ON r.run = s.run
+    WHERE s.run IS NOT NULL AND s.name > ? AND s.name < ? AND r.position < ?
+    ORDER BY r.position DESC LIMIT ?) newest
+  CROSS JOIN runs r ON r.run = newest.run CROSS JOIN streams s ON s.stream = r.stream
+  ORDER BY r.position DESC)"""
 
 _RUNS_AT = f"""
 SELECT {RUN("r")}, {RUN("n")}, e.id FROM streams s

@@ -6,6 +6,7 @@ Each function is one job in a transaction of the writer's.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
@@ -44,6 +45,18 @@ def load_snapshot(connection: sqlite3.Connection, stream: str, fold: str, versio
     return Snapshot(*row) if row else None
 
 
+def load_snapshots(
+    connection: sqlite3.Connection, streams: Sequence[str], fold: str, version: int
+) -> dict[str, Snapshot]:
+    """The snapshots of `fold` over those of the streams that have one."""
+    names = msgspec.json.encode(streams).decode()
+    rows = connection.execute(_LOAD_MANY, (names, fold, version)).fetchone()[0]
+    return {
+        stream: Snapshot(epoch, seq, tag, bytes.fromhex(state))
+        for stream, epoch, seq, tag, state in _snapshots.decode(rows)
+    }
+
+
 def save_snapshot(
     connection: sqlite3.Connection, stream: str, fold: str, version: int, snapshot: Snapshot
 ) -> None:
@@ -57,6 +70,14 @@ SELECT r.epoch, n.seq, n.tag, n.state FROM streams s
 JOIN snapshots n ON n.stream = s.stream
 JOIN runs r ON r.run = n.run AND r.dropped = 0
 WHERE s.name = ? AND s.run IS NOT NULL AND n.fold = ? AND n.version = ?"""
+
+_LOAD_MANY = """
+SELECT json_group_array(json_array(s.name, r.epoch, n.seq, n.tag, hex(n.state))) FROM json_each(?) w
+CROSS JOIN streams s ON s.name = w.value AND s.run IS NOT NULL
+CROSS JOIN snapshots n ON n.stream = s.stream AND n.fold = ? AND n.version = ?
+CROSS JOIN runs r ON r.run = n.run AND r.dropped = 0"""
+
+_snapshots = msgspec.json.Decoder(list[tuple[str, str, int, int, str]])
 
 _SAVE = """
 INSERT INTO snapshots (stream, fold, version, run, seq, tag, state)

@@ -1,0 +1,56 @@
+"""Where a log lies: from its name to its file. Imports next to nothing, for processes that have no time."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from runcast.errors import ConfigError
+
+_SQLITE = "sqlite:///"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two characters at least: C: is a drive
+
+
+def log_file(url: str | os.PathLike[str]) -> Path | None:
+    """The file of the log that `url` names, or None for `memory:`; without a name, the default log's.
+
+    Args:
+        url: `sqlite:///relative/path`, `sqlite:////absolute/path`, a plain path, `memory:`, or nothing.
+
+    Raises:
+        ConfigError: `url` names no log.
+    """
+    name = os.fspath(url)
+    if not name:
+        return data_folder() / "log.db"
+    if name == "memory:":
+        return None
+    if name.startswith(_SQLITE):
+        name = name.removeprefix(_SQLITE)
+    elif isinstance(url, str) and _SCHEME.match(name):
+        raise ConfigError(
+            f"log: {name.partition(':')[0]}: is not known here. A log is sqlite:///path, a plain path, or memory:"
+        )
+    if not name:
+        raise ConfigError("log: a path is missing. A log is sqlite:///path, a plain path, or memory:")
+    return Path(name).expanduser()
+
+
+def spool_folder(path: Path) -> Path:
+    """Where events wait that could not be stored in the log at `path` at once (`sources.spool`)."""
+    return path.with_name(f"{path.name}.spool")
+
+
+def data_folder() -> Path:
+    """The folder of ours in the user's data. It is not made here.
+
+    On Linux it is found by the XDG Base Directory Specification without further imports, as platformdirs would.
+    """
+    data, home = os.environ.get("XDG_DATA_HOME", ""), os.environ.get("HOME", "")
+    if sys.platform == "linux" and "/" in (data[:1], home[:1]) and "ANDROID_ROOT" not in os.environ:
+        return (Path(data) if data.startswith("/") else Path(home, ".local", "share")) / "runcast"
+    import platformdirs  # noqa: PLC0415 - it takes 20 ms
+
+    return platformdirs.user_data_path("runcast")
