@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from runcast.feeds.sessions.routes import create_sessions_router
     from runcast.live.bus import Bus
 
+    __version__: str
+
 __all__ = [
     "Bus",
     "EventSubscriptionFilter",
@@ -22,8 +23,6 @@ __all__ = [
     "create_app",
     "create_sessions_router",
 ]
-
-__version__ = version("runcast")
 
 _HOMES = {
     "Bus": "runcast.live.bus",
@@ -37,6 +36,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: what needs one part does not wait for the others (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - it takes 30 ms, and few ask
+
+        return version("runcast")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

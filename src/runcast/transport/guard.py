@@ -27,7 +27,8 @@ _FORWARDED = frozenset(
 )
 _LOOKED_AT = _FORWARDED | {b"host", b"origin", b"content-type", b"content-length", b"transfer-encoding"}
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-JSON_TYPES = ("application/json", "application/x-ndjson")
+BODY_TYPES = ("application/json", "application/x-ndjson", "application/x-protobuf")
+"""What a body may be: none of these can be sent by a page of another origin without being asked about first."""
 
 
 class UnsupportedType(InvalidInput):
@@ -77,7 +78,7 @@ class LoopbackGuard:
                 "Origin: pages from there may not connect; RUNCAST_ALLOWED_ORIGINS lists those that may."
             )
         sends = scope["type"] == "http" and scope["method"] not in SAFE_METHODS and _has_body(headers)
-        if sends and not headers.get(b"content-type", "").startswith(JSON_TYPES):
+        if sends and not headers.get(b"content-type", "").startswith(BODY_TYPES):
             raise UnsupportedType
 
     def _knows(self, origin: str, host: str) -> bool:

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from starlette.websockets import WebSocketState
@@ -25,6 +26,8 @@ from runcast.live.cohort import Wish
 from runcast.live.connection import Connection
 from runcast.live.hub import NOW
 from runcast.log.open import open_log
+from runcast.sources.htmlgraph.database import is_htmlgraph
+from runcast.sources.htmlgraph.follow import follow
 from runcast.transport.framing import TEXTS
 from runcast.transport.sender import SenderSink, ending
 from runcast.transport.websocket import close_code
@@ -56,7 +59,8 @@ class WebSocketManager:
     first awaits it. The attributes may be changed at any time; they hold for clients that connect afterwards.
 
     Args:
-        db_path: the log's path or URL.
+        db_path: the log's path or URL; or an HtmlGraph database, which is followed and never written: its new
+            and changed rows go to `RUNCAST_LOG` or a log in memory (there without the rows it has already).
         max_clients_per_session: clients of one session that this manager has; one more is refused with 1008.
         event_batch_size: events per message, 1 to 1,000.
         event_batch_window_ms: how long events may wait for more under load; when idle they do not wait.
@@ -78,7 +82,9 @@ class WebSocketManager:
         self.event_batch_size = event_batch_size
         self.event_batch_window_ms = event_batch_window_ms
         self.poll_interval_ms = poll_interval_ms
-        self._bus = bus or _own_bus(db_path)
+        self._followed = None if bus else _htmlgraph(db_path)
+        self._bus = bus or _own_bus(None if self._followed else db_path)
+        self._following: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._clients: dict[str, dict[str, _Client]] = {}
 
     async def connect(
@@ -98,6 +104,7 @@ class WebSocketManager:
         """
         scope = Scope.of_stream(stream_name(KIND, session_id))
         await _accept(websocket)
+        await self._follow()
         await self.disconnect(session_id, client_id)
         try:
             await self._admit(websocket, scope, session_id, client_id, filter or EVERYTHING)
@@ -119,6 +126,7 @@ class WebSocketManager:
             InvalidEvent, TooLarge, LogError: nothing was stored.
         """
         publish = from_document(session_id, event)
+        await self._follow()
         stored = await self._bus.publish_all([publish])
         topic = self._bus.hub.topic(Scope.of_stream(publish.stream))
         if topic is None or not stored:
@@ -140,6 +148,18 @@ class WebSocketManager:
             for client_id in list(clients):
                 await self.disconnect(session_id, client_id)
         await self._bus.close()
+
+    async def _follow(self) -> None:
+        """Follow the HtmlGraph database in the running loop, and wait until what it has already is through."""
+        if self._followed is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._following is None or self._following[0] is not loop:
+            caught_up = asyncio.Event()
+            self._following = loop, caught_up
+            history = self._bus.log.blocking  # a log in memory need not hold a copy of the database
+            await self._bus.spawn(follow(self._bus, self._followed, history=history, caught_up=caught_up))
+        await self._following[1].wait()
 
     async def _admit(
         self,
@@ -198,6 +218,14 @@ def _own_bus(db_path: str | os.PathLike[str] | None) -> Bus:
     settings = Settings.from_env(os.environ)
     where = os.fspath(db_path) if db_path is not None else settings.log or "memory:"
     return Bus(open_log(where), [SESSION], settings)
+
+
+def _htmlgraph(db_path: str | os.PathLike[str] | None) -> Path | None:
+    """The path, if an HtmlGraph database is there."""
+    if db_path is None:
+        return None
+    path = Path(os.fspath(db_path).removeprefix("sqlite:///")).expanduser()
+    return path if is_htmlgraph(path) else None
 
 
 async def _accept(websocket: TextSocket) -> None:

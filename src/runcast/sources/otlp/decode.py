@@ -1,0 +1,390 @@
+"""Bodies of OTLP/HTTP requests as plain records: JSON, or protobuf where the extra is installed.
+
+A record that cannot be read is a `Malformed` in its place, so that the rest of its request is taken. OTLP's JSON
+is that of protobuf, but for its ids in hex and its enums as numbers (OTLP specification, "JSON Protobuf Encoding").
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import importlib
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from runcast.errors import InvalidInput, TooLarge
+
+JSON: Final = "application/json"
+PROTOBUF: Final = "application/x-protobuf"
+
+MAX_VALUE_DEPTH: Final = 16
+"""How deep an attribute's lists and maps may nest."""
+
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_INT64: Final = 2**63
+_NANOSECONDS: Final = 2**64
+_UNKNOWN: Final = {"": "", "0" * 16: "", "0" * 32: ""}
+
+
+class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One log record with what its resource says. A time is in nanoseconds since the Unix epoch, 0 if unknown.
+
+    Ids are lower-case hex, empty if there is none.
+    """
+
+    resource: dict[str, Any] = {}
+    scope: str = ""
+    event_name: str = ""
+    body: Any = None
+    attributes: dict[str, Any] = {}
+    time_ns: int = 0
+    observed_ns: int = 0
+    trace_id: str = ""
+    span_id: str = ""
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished span with what its resource says. Times and ids as in `LogRecord`; `status` 2 is an error."""
+
+    resource: dict[str, Any] = {}
+    scope: str = ""
+    name: str = ""
+    trace_id: str
+    span_id: str
+    parent_span_id: str = ""
+    start_ns: int = 0
+    end_ns: int = 0
+    attributes: dict[str, Any] = {}
+    status: int = 0
+    status_message: str = ""
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """A record that cannot be read, and why."""
+
+    reason: str
+
+
+class MissingExtra(InvalidInput):
+    """Protobuf was sent, and what reads it is not installed."""
+
+    code = "missing_extra"
+    message = (
+        "OTLP as protobuf needs an extra: pip install 'runcast[otlp]'; "
+        "or let the exporter send JSON: OTEL_EXPORTER_OTLP_PROTOCOL=http/json."
+    )
+
+
+R = TypeVar("R", LogRecord, Span)
+
+
+class Unreadable(Exception):
+    """One record breaks a rule of the encoding; `str(error)` says which."""
+
+
+def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """The body without its Content-Encoding, `gzip` or none.
+
+    Raises:
+        InvalidInput: it is not gzip, or another encoding.
+        TooLarge: it unpacks to more than `max_bytes`; the rest is not unpacked.
+    """
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip":
+            return _gunzip(body, max_bytes)
+        case _:
+            raise InvalidInput("Content-Encoding: gzip or none is expected.", field="content-encoding")
+
+
+def read_logs(body: bytes, content_type: str) -> Iterator[LogRecord | Malformed]:
+    """The records of an ExportLogsServiceRequest, in its order.
+
+    Raises:
+        InvalidInput: it is no such request.
+        MissingExtra: it is protobuf, and what reads that is not installed.
+    """
+    if content_type == PROTOBUF:
+        return _protobuf().read_logs(body)
+    return _each(_document(body), ("resourceLogs", "scopeLogs", "logRecords"), _log_record)
+
+
+def read_spans(body: bytes, content_type: str) -> Iterator[Span | Malformed]:
+    """The spans of an ExportTraceServiceRequest, in its order.
+
+    Raises:
+        As `read_logs`.
+    """
+    if content_type == PROTOBUF:
+        return _protobuf().read_spans(body)
+    return _each(_document(body), ("resourceSpans", "scopeSpans", "spans"), _span)
+
+
+def _protobuf() -> Any:
+    try:
+        return importlib.import_module("runcast.sources.otlp.protobuf")
+    except ImportError:
+        raise MissingExtra from None
+
+
+def _gunzip(body: bytes, max_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    left = max_bytes + 1
+    while body and left > 0:  # a gzip file may have several members (RFC 1952 §2.2)
+        member = zlib.decompressobj(_GZIP)
+        try:
+            part = member.decompress(body, left)
+        except zlib.error:
+            raise InvalidInput("body: not gzip, as its Content-Encoding says.", field="body") from None
+        if not member.eof and len(part) < left:
+            raise InvalidInput("body: the gzip data breaks off.", field="body")
+        parts.append(part)
+        left -= len(part)
+        body = member.unused_data
+    if left <= 0:
+        raise TooLarge(f"body: unpacked it is over the limit of {max_bytes} bytes.", field="body")
+    return b"".join(parts)
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"body: not valid JSON ({error}).", field="body") from None
+    return _object(document, "body")
+
+
+def _each(
+    document: dict[str, Any], names: tuple[str, str, str], make: Callable[..., R]
+) -> Iterator[R | Malformed]:
+    of_resource, of_scope, of_record = names
+    for group in _objects(document, of_resource):
+        resource = _shared(_member(group, "resource"))
+        for part in _objects(group, of_scope):
+            name = _member(part, "scope").get("name")
+            scope = name if isinstance(name, str) else ""
+            for value in _list(part, of_record):
+                yield _one(make, resource, scope, value)
+
+
+def _one(make: Callable[..., R], resource: dict[str, Any], scope: str, value: object) -> R | Malformed:
+    try:
+        if not isinstance(value, dict):
+            raise Unreadable("a record is not a JSON object")
+        return make(resource, scope, value)
+    except Unreadable as error:
+        return Malformed(str(error))
+
+
+def _log_record(resource: dict[str, Any], scope: str, value: dict[str, Any]) -> LogRecord:
+    return LogRecord(
+        resource=resource,
+        scope=scope,
+        event_name=_text(value.get("eventName")),
+        body=_value(value.get("body")),
+        attributes=_attributes(value.get("attributes")),
+        time_ns=_time(value.get("timeUnixNano"), "timeUnixNano"),
+        observed_ns=_time(value.get("observedTimeUnixNano"), "observedTimeUnixNano"),
+        trace_id=_id(value.get("traceId"), 32, "traceId"),
+        span_id=_id(value.get("spanId"), 16, "spanId"),
+    )
+
+
+def _span(resource: dict[str, Any], scope: str, value: dict[str, Any]) -> Span:
+    status = value.get("status")
+    told: dict[str, Any] = cast("dict[str, Any]", status) if isinstance(status, dict) else {}
+    return checked_span(
+        Span(
+            resource=resource,
+            scope=scope,
+            name=_text(value.get("name")),
+            trace_id=_id(value.get("traceId"), 32, "traceId"),
+            span_id=_id(value.get("spanId"), 16, "spanId"),
+            parent_span_id=_id(value.get("parentSpanId"), 16, "parentSpanId"),
+            start_ns=_time(value.get("startTimeUnixNano"), "startTimeUnixNano"),
+            end_ns=_time(value.get("endTimeUnixNano"), "endTimeUnixNano"),
+            attributes=_attributes(value.get("attributes")),
+            status=_integer(told.get("code", 0), "status.code"),
+            status_message=_text(told.get("message")),
+        )
+    )
+
+
+def checked_span(span: Span) -> Span:
+    """Return `span` if it can be told from others.
+
+    Raises:
+        Unreadable: it has no id.
+    """
+    if not (span.trace_id and span.span_id):
+        raise Unreadable("traceId and spanId: a span has both")
+    return span
+
+
+def known_id(text: str) -> str:
+    """A hex id in lower case; empty for the one that means none (W3C Trace Context §3.2.2)."""
+    text = text.lower()
+    return _UNKNOWN.get(text, text)
+
+
+def _shared(resource: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _attributes(resource.get("attributes"))
+    except Unreadable as error:
+        raise InvalidInput(f"resource.{error}.", field="resource") from None
+
+
+def _attributes(value: object) -> dict[str, Any]:
+    return _pairs(value, "attributes", 0)
+
+
+def _pairs(value: object, name: str, depth: int) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, list):
+        raise Unreadable(f"{name}: a list is expected")
+    found: dict[str, Any] = {}
+    for pair in cast("list[object]", value):
+        if not isinstance(pair, dict):
+            raise Unreadable(f"{name}: objects with key and value are expected")
+        item = cast("dict[str, Any]", pair)
+        key = item.get("key")
+        if not isinstance(key, str):
+            raise Unreadable(f"{name}.key: a string is expected")
+        found[key] = _value(item.get("value"), depth + 1)
+    return found
+
+
+def _value(value: object, depth: int = 0) -> Any:
+    """An AnyValue: one of its seven kinds, None if it is empty."""
+    if value is None:
+        return None
+    if depth > MAX_VALUE_DEPTH:
+        raise Unreadable(f"value: nested deeper than {MAX_VALUE_DEPTH} levels")
+    if not isinstance(value, dict):
+        raise Unreadable("value: an object such as {stringValue} is expected")
+    for kind, inner in cast("dict[str, Any]", value).items():
+        read = _VALUES.get(kind)
+        if read is not None and inner is not None:
+            return read(inner, depth)
+    return None
+
+
+def _string_value(value: object, _: int) -> str:
+    if not isinstance(value, str):
+        raise Unreadable("stringValue: a string is expected")
+    return value
+
+
+def _bool_value(value: object, _: int) -> bool:
+    if not isinstance(value, bool):
+        raise Unreadable("boolValue: true or false is expected")
+    return value
+
+
+def _int_value(value: object, _: int) -> int:
+    return _integer(value, "intValue")
+
+
+def _double_value(value: object, _: int) -> float:
+    try:
+        return float(cast("Any", value))  # NaN and the infinities are strings in protobuf's JSON
+    except (TypeError, ValueError, OverflowError):
+        raise Unreadable("doubleValue: a number is expected") from None
+
+
+def _bytes_value(value: object, _: int) -> str:
+    try:
+        return base64.b64encode(base64.b64decode(_text(value), validate=True)).decode()
+    except (binascii.Error, ValueError):
+        raise Unreadable("bytesValue: base64 is expected") from None
+
+
+def _array_value(value: object, depth: int) -> list[Any]:
+    items = _inside(value, "arrayValue")
+    return [_value(item, depth + 1) for item in items]
+
+
+def _map_value(value: object, depth: int) -> dict[str, Any]:
+    return _pairs(_inside(value, "kvlistValue"), "kvlistValue", depth)
+
+
+_VALUES: Final[dict[str, Callable[[object, int], Any]]] = {
+    "stringValue": _string_value,
+    "boolValue": _bool_value,
+    "intValue": _int_value,
+    "doubleValue": _double_value,
+    "bytesValue": _bytes_value,
+    "arrayValue": _array_value,
+    "kvlistValue": _map_value,
+}
+
+
+def _inside(value: object, name: str) -> list[object]:
+    values = cast("dict[str, Any]", value).get("values", []) if isinstance(value, dict) else None
+    if not isinstance(values, list):
+        raise Unreadable(f"{name}.values: a list is expected")
+    return cast("list[object]", values)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unreadable("a string is expected where there is none")
+    return value
+
+
+def _integer(value: object, name: str, least: int = -_INT64, most: int = _INT64 - 1) -> int:
+    """A 64-bit number: JSON has them as strings or as numbers."""
+    try:
+        number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    except ValueError:
+        number = None
+    if isinstance(value, float) and value.is_integer():
+        number = int(value)
+    if number is None or not least <= number <= most:
+        raise Unreadable(f"{name}: a 64-bit integer is expected")
+    return number
+
+
+def _time(value: object, name: str) -> int:
+    return 0 if value is None else _integer(value, name, 0, _NANOSECONDS - 1)
+
+
+def _id(value: object, digits: int, name: str) -> str:
+    text = _text(value)
+    if text and (len(text) != digits or any(digit not in "0123456789abcdefABCDEF" for digit in text)):
+        raise Unreadable(f"{name}: {digits} hex digits are expected")
+    return known_id(text)
+
+
+def _object(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{name}: a JSON object is expected.", field=name)
+    return cast("dict[str, Any]", value)
+
+
+def _member(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    value = parent.get(name)
+    return {} if value is None else _object(value, name)
+
+
+def _list(parent: dict[str, Any], name: str) -> list[object]:
+    value = parent.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InvalidInput(f"{name}: a list is expected.", field=name)
+    return cast("list[object]", value)
+
+
+def _objects(parent: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [_object(value, name) for value in _list(parent, name)]
