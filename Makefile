@@ -2,7 +2,7 @@
 # save the system packages that `make test` may install (see scripts/system_prerequisites.sh).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint format lock soak bench clean
+.PHONY: help setup demo serve test lint format lock soak bench clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -15,6 +15,9 @@ help: ## List these commands
 
 setup: $(READY) ## Make .venv with all that is needed, pinned by requirements.lock
 	@echo "$(VENV) is ready"
+
+demo: $(READY) ## Watch a small agent at work, on http://localhost:8000
+	@$(BIN)/runcast demo
 
 serve: $(READY) ## Start the server on http://localhost:8000
 	$(BIN)/runcast serve --host 127.0.0.1 --port 8000
@@ -54,8 +57,9 @@ clean: ## Remove .venv, caches and build results
 $(READY): requirements.lock pyproject.toml $(BIN)/python
 	@echo "Installing what requirements.lock names into $(VENV)"
 	@./scripts/make_venv.sh $(VENV)
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -m compileall -q src # a hook must start quickly, wherever Python is told to keep no bytecode
 	@touch $@
 
 $(BIN)/python:

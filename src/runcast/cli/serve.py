@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
@@ -31,6 +32,9 @@ def serve(
         Parameter(help="sqlite:///path, a path, or memory: [default: log.db in your data directory]"),
     ] = None,
     workers: Annotated[int | None, Parameter(help="processes that serve together [default: 1]")] = None,
+    htmlgraph_db: Annotated[
+        str | None, Parameter(help="follow the events of this HtmlGraph database, too")
+    ] = None,
 ) -> None:
     """Serve streams over HTTP, WebSocket and SSE until interrupted.
 
@@ -38,9 +42,11 @@ def serve(
     """
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
-    settings = Settings.from_env(os.environ, host=host, port=port, log=log, workers=workers)
+    settings = Settings.from_env(
+        os.environ, host=host, port=port, log=log, workers=workers, htmlgraph_db=htmlgraph_db
+    )
     _check(settings)
-    listener = _listen(settings)
+    listener = listen(settings)
     _run(settings, listener)
 
 
@@ -58,7 +64,7 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
     """Take the port before anything else, so that a taken one is one clear line.
 
     It listens from here on: who reads our line may connect at once, and is served as soon as we are ready.
@@ -93,7 +99,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         "runcast.app:create_app",
         factory=True,
         workers=settings.workers,
-        ws=_protocol(),
+        ws=protocol(),
         ws_max_size=max(2 * settings.inbound_max_bytes, 2 * 1024 * 1024),
         ws_ping_interval=settings.ws_ping_interval_s,
         ws_ping_timeout=settings.ws_ping_timeout_s,
@@ -114,9 +120,10 @@ def _hand_down(settings: Settings, url: str) -> None:
     """Workers read the same settings, from the environment."""
     os.environ["RUNCAST_LOG"] = url
     os.environ["RUNCAST_WORKERS"] = str(settings.workers)
+    os.environ["RUNCAST_HTMLGRAPH_DB"] = settings.htmlgraph_db and str(Path(settings.htmlgraph_db).resolve())
 
 
-def _protocol() -> Any:
+def protocol() -> Any:
     """The fast path, or uvicorn's own protocol with a warning if this uvicorn is one we do not know."""
     try:
         from runcast.transport.uvicorn_ws import FrameProtocol, unsupported

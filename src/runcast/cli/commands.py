@@ -1,0 +1,91 @@
+"""All commands but the hook's: what `runcast --help` lists. Each is imported when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from io import TextIOWrapper
+
+from cyclopts import App, CycloptsError, UnknownCommandError
+
+from runcast import __version__
+from runcast.cli.output import clean, complain
+from runcast.cli.usage import UsageError
+from runcast.errors import RuncastError
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+_COMMANDS = {
+    "serve": ("serve:serve", "Serve streams over HTTP, WebSocket and SSE."),
+    "demo": ("demo:demo", "Watch a small agent at work on a folder, right away."),
+    "watch": ("watch:watch", "Follow the transcripts of Claude Code's sessions."),
+    "publish": ("publish:publish", "Publish an event, or a file of them."),
+    "tail": ("tail:tail", "Print events as they come."),
+    "streams": ("streams:streams", "List the streams there are."),
+    "show": ("show:show", "Show what a session adds up to."),
+    "hook": ("hook:hook", "Take an agent's hook from stdin. Agents call this."),
+    "install-hooks": ("install_hooks:install_hooks", "Let Claude Code call our hook."),
+    "doctor": ("doctor:doctor", "Look whether everything is well, and say what to do."),
+}
+
+
+def make_app(called: str = "") -> App:
+    """All commands. The one that is `called` tells its help itself; those of the others need no import."""
+    app = App(
+        name="runcast",
+        help="The live layer for AI agents: see what they do, from the first event or from where you left off.",
+        version=__version__,
+        help_format="plaintext",
+    )
+    for number, (name, (place, summary)) in enumerate(_COMMANDS.items()):
+        help_text = None if name == called else summary
+        app.command(f"runcast.cli.{place}", name=name, help=help_text, sort_key=number)
+    return app
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, by default the one that the process was started with, and end with its exit code.
+
+    An error is one line on stderr: exit code 2 for one of usage, else 1. Ctrl-C is 130. A reader of our output that
+    goes away is no error.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may not know every character
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        make_app("".join(words[:1]))(words, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except UnknownCommandError:
+        _fail(_unknown(words[0]), MISUSED)
+    except CycloptsError as error:
+        _fail(f"{' '.join(str(error).split())} {_help_for(error)}", MISUSED)
+    except UsageError as error:
+        _fail(str(error), MISUSED)
+    except RuncastError as error:
+        _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to fail at exit
+        sys.exit(0)
+    except OSError as error:  # our output's disk is full, a file cannot be read, …
+        _fail(str(error), FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    complain(message)
+    sys.exit(code)
+
+
+def _unknown(name: str) -> str:
+    meant = get_close_matches(name, _COMMANDS, 1)
+    hint = f"Did you mean {meant[0]}? " if meant else ""
+    return f"There is no command {clean(name)[:60]!r}. {hint}See `runcast --help`."
+
+
+def _help_for(error: CycloptsError) -> str:
+    command = " ".join(["runcast", *(error.command_chain or ())])
+    return f"See `{command} --help`."

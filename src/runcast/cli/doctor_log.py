@@ -1,0 +1,124 @@
+"""The doctor's look at the log: where it lies, whether it is sound, and what waits beside it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from runcast.cli.doctor_findings import Finding, fail, ok, warn
+from runcast.config import Settings
+from runcast.errors import RuncastError
+from runcast.log.open import open_log
+from runcast.log.place import log_file, spool_folder
+from runcast.log.sqlite.mounts import refuse_network
+from runcast.sources.spool import waits
+
+MIB = 1024 * 1024
+CHECK_S = 5.0
+"""How long the check of the file may take."""
+LONG_WAL = 64 * MIB
+LITTLE_SPACE = 1024 * MIB
+NO_SPACE = 64 * MIB
+CHECK_STEPS = 10_000
+"""Steps of SQLite's machine between two looks at the clock."""
+
+
+def look_at_log(settings: Settings) -> Iterator[Finding]:
+    """Its file, its health, and the disk that it lies on."""
+    try:
+        path = log_file(settings.log)
+        if path is None:
+            yield ok("log", "in the memory of each process, as RUNCAST_LOG says; nothing outlives it")
+            return
+        refuse_network(path)
+    except RuncastError as error:
+        yield fail("log", str(error), "Name another with RUNCAST_LOG or --log.")
+        return
+    yield from _file(path)
+    yield from _disk(path)
+
+
+def look_at_spool(settings: Settings) -> Iterator[Finding]:
+    """Events of hooks that could not be stored at once."""
+    try:
+        path = log_file(settings.log)
+    except RuncastError:
+        return  # told with the log
+    if path is None:
+        return
+    folder = spool_folder(path)
+    waiting = waits(folder)
+    aside = len(list(folder.glob("*.bad"))) if folder.is_dir() else 0
+    if aside:
+        yield warn(
+            "spool", f"{aside} files in {folder} could not be read", "Look at the .bad files, or delete them."
+        )
+    if waiting:
+        yield warn(
+            "spool",
+            f"{waiting} batches of events wait in {folder}",
+            "The next hook, or a server (runcast serve), takes them into the log.",
+        )
+    elif not aside:
+        yield ok("spool", "nothing waits")
+
+
+def _file(path: Path) -> Iterator[Finding]:
+    if not path.exists():
+        yield ok("log", f"{path}, which will be made when something is published")
+        return
+    try:
+        open_log(path).close()
+    except RuncastError as error:
+        yield fail("log", str(error), "Restore it from a backup, or name another with RUNCAST_LOG.")
+        return
+    yield ok("log", f"{path}, {_size(path.stat().st_size)}")
+    yield _health(path)
+    wal = path.with_name(f"{path.name}-wal")
+    if wal.exists() and wal.stat().st_size > LONG_WAL:
+        yield warn(
+            "wal",
+            f"{_size(wal.stat().st_size)} wait to be moved into the log",
+            "A process that reads for long holds that up; end it.",
+        )
+
+
+def _health(path: Path) -> Finding:
+    deadline = time.monotonic() + CHECK_S
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEPS)
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if "interrupted" not in str(error):
+            return fail("log health", f"SQLite cannot read it: {error}", "Restore it from a backup.")
+        return ok("log health", f"nothing wrong in what {CHECK_S:.0f} s of checking have seen")
+    except sqlite3.DatabaseError as error:
+        return fail("log health", f"damaged: {error}", "Restore it from a backup.")
+    if verdict != "ok":
+        return fail("log health", f"damaged: {verdict}", "Restore it from a backup.")
+    return ok("log health", "SQLite finds nothing wrong")
+
+
+def _disk(path: Path) -> Iterator[Finding]:
+    folder = next((parent for parent in path.absolute().parents if parent.exists()), path.parent)
+    free = shutil.disk_usage(folder).free
+    says = f"{_size(free)} free where the log lies"
+    if free < NO_SPACE:
+        yield fail("disk", says, "Make room: without space nothing can be published.")
+    elif free < LITTLE_SPACE:
+        yield warn("disk", says, "Make room soon, or keep events for fewer days (RUNCAST_RETENTION_DAYS).")
+    else:
+        yield ok("disk", says)
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < MIB:
+        return f"{size_bytes / 1024:,.0f} KiB"
+    return (
+        f"{size_bytes / MIB:,.0f} MiB" if size_bytes < 10_240 * MIB else f"{size_bytes / MIB / 1024:,.0f} GiB"
+    )

@@ -1,0 +1,56 @@
+"""`runcast streams`: what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from runcast.cli.access import Where, open_access
+from runcast.cli.output import console, print_json
+
+
+def streams(
+    *,
+    kind: Annotated[str, Parameter(help="only streams of this kind, for example session")] = "",
+    json: Annotated[bool, Parameter(negative=(), help="one JSON object per line")] = False,
+    where: Where | None = None,
+) -> None:
+    """List the streams there are: name, number of events, state, and when the last event came.
+
+    For example:
+
+        runcast streams
+        runcast streams --kind session --json
+    """
+    with open_access(where, must_exist=True) as access:
+        found = access.streams(kind)
+        if json:
+            for info in found:
+                print_json(info)
+        else:
+            _print_table(list(found), access.where, kind)
+
+
+def _print_table(found: Iterable[dict[str, Any]], place: str, kind: str) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from runcast.cli.lines import ago
+
+    rows = sorted(found, key=lambda info: info["updated"], reverse=True)
+    if not rows:
+        print(f"No streams{f' of kind {kind}' if kind else ''} in {place} yet.")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("stream", style="cyan", overflow="fold")
+    table.add_column("events", justify="right")
+    table.add_column("state")
+    table.add_column("updated", justify="right")
+    for info in rows:
+        events = info["head"] - info["oldest"] + 1
+        table.add_row(
+            info["stream"], f"{events:,}", "ended" if info["ended"] else "open", ago(info["updated"])
+        )
+    console().print(table)

@@ -1,0 +1,166 @@
+"""The tools of the demo's agent: they look at a folder, change nothing, and stay inside.
+
+All is bounded: how many files are looked at, how much of each is read, how long a command may take. Links are not
+followed, hidden files and folders that tools fill are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+MAX_FILES: Final = 2_000
+MAX_FILE_BYTES: Final = 256 * 1024
+MAX_OUTPUT_CHARS: Final = 4_000
+MAX_HITS: Final = 60
+COMMAND_S: Final = 5.0
+SKIPPED: Final = frozenset(
+    {"node_modules", "__pycache__", "venv", "env", "build", "dist", "target", "site-packages", "vendor"}
+)
+
+_GIT: Final = ("git", "--no-optional-locks", "--no-pager", "-c", "core.fsmonitor=false")
+"""Reading only: no index is refreshed, and no program of the repository's choosing is run."""
+COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "git log --oneline -20": (*_GIT, "log", "--no-show-signature", "--no-color", "--oneline", "-20"),
+    "git status --short": (*_GIT, "status", "--short", "--ignore-submodules=all"),
+    "python --version": (sys.executable, "--version"),
+}
+"""All that can be run, as it is told and as it is run."""
+
+
+class ToolError(Exception):
+    """A tool could not do what it was asked; the text is its output."""
+
+
+class Tools:
+    """The tools, over one folder.
+
+    Each takes and returns text; how each is called is in `table`.
+
+    Raises:
+        ToolError: by every tool.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.table: dict[str, Callable[[str], str]] = {
+            "List": self.list,
+            "Read": self.read,
+            "Grep": self.grep,
+            "CountLines": self.count_lines,
+            "FindTodos": self.find_todos,
+            "Run": self.run,
+        }
+
+    def list(self, part: str) -> str:
+        """The files whose path contains `part`, one per line."""
+        found = [path for path in self.files() if part in path]
+        if not found:
+            raise ToolError(f"No file with {part!r} in its path.")
+        return "\n".join(found)
+
+    def read(self, path: str) -> str:
+        """The text of a file."""
+        return self._text(path)
+
+    def grep(self, pattern: str) -> str:
+        """Lines that match a regular expression, as `path:number: line`."""
+        wanted = re.compile(pattern)
+        hits: list[str] = []
+        for path in self.files():
+            for number, line in enumerate(self._lines(path), 1):
+                if wanted.search(line):
+                    hits.append(f"{path}:{number}: {line.strip()[:160]}")
+            if len(hits) >= MAX_HITS:
+                break
+        return "\n".join(hits[:MAX_HITS]) or "No line matches."
+
+    def count_lines(self, part: str) -> str:
+        """Lines by kind of file, and in all, of the files whose path contains `part`."""
+        counts: Counter[str] = Counter()
+        for path in self.files():
+            if part in path:
+                counts[Path(path).suffix or Path(path).name] += sum(1 for _ in self._lines(path))
+        kinds = [f"{count:>8,}  {kind}" for kind, count in counts.most_common(12)]
+        return "\n".join([*kinds, f"{counts.total():>8,}  in all"])
+
+    def find_todos(self, part: str) -> str:
+        """Notes that somebody left to be done, in files whose path contains `part`."""
+        marked = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
+        hits = [
+            f"{path}:{number}: {line.strip()[:160]}"
+            for path in self.files()
+            if part in path
+            for number, line in enumerate(self._lines(path), 1)
+            if marked.search(line)
+        ]
+        return "\n".join(hits[:MAX_HITS]) or "Nobody left such a note."
+
+    def run(self, command: str) -> str:
+        """What one of `COMMANDS` prints."""
+        if command not in COMMANDS:
+            raise ToolError(f"{command}: not one of the commands that may be run.")
+        quiet = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        try:
+            done = subprocess.run(  # noqa: S603 - a constant
+                COMMANDS[command],
+                cwd=self.root,
+                env=quiet,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=COMMAND_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ToolError(f"{command}: {error}.") from error
+        output = (done.stdout + done.stderr).decode("utf-8", "replace").strip()
+        if done.returncode:
+            raise ToolError(f"{output or command} (exit code {done.returncode})")
+        return output or "(nothing)"
+
+    def files(self) -> Iterator[str]:
+        """The paths of at most `MAX_FILES` files below the folder, in order of their names."""
+        count = 0
+        for folder, folders, names in os.walk(self.root):
+            folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.startswith("."))
+            for name in sorted(names):
+                path = Path(folder, name)
+                if name.startswith(".") or path.is_symlink():
+                    continue
+                count += 1
+                if count > MAX_FILES:
+                    return
+                yield path.relative_to(self.root).as_posix()
+
+    def _lines(self, path: str) -> Iterator[str]:
+        """The lines of a file, none of one that cannot be read as text."""
+        try:
+            yield from self._text(path).splitlines()
+        except ToolError:
+            return
+
+    def _text(self, path: str) -> str:
+        place = self.root / path
+        if any(part.startswith(".") for part in Path(path).parts):
+            raise ToolError(f"{path}: hidden, and none of my business.")
+        try:
+            whole = place.resolve(strict=True)
+            if not whole.is_relative_to(self.root):
+                raise ToolError(f"{path}: outside of the folder.")
+            about = whole.stat()
+            if not stat.S_ISREG(about.st_mode):
+                raise ToolError(f"{path}: not a file.")
+            with whole.open("rb") as file:
+                data = file.read(MAX_FILE_BYTES)
+        except OSError as error:
+            raise ToolError(f"{path}: {error.strerror}.") from error
+        if b"\0" in data:
+            raise ToolError(f"{path}: not a text.")
+        return data.decode("utf-8", "replace")
