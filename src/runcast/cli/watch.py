@@ -104,6 +104,7 @@ async def _into_log(name: str | None, plan: _Plan) -> None:
     from runcast.log.place import log_file
     from runcast.sources.claude_code.positions import Positions, journal_of
     from runcast.sources.claude_code.publishers import BusPublisher
+    from runcast.sources.spool import follow_spool
 
     settings = Settings.from_env(os.environ, log=name)
     file = log_file(settings.log)
@@ -113,7 +114,10 @@ async def _into_log(name: str | None, plan: _Plan) -> None:
     try:
         bus.processors.load_entry_points()
         publisher = BusPublisher(bus)
-        await plan.follow(publisher, Positions(journal_of(file), publisher.identity), str(file))
+        async with asyncio.TaskGroup() as group:
+            spool = group.create_task(follow_spool(bus))  # what hooks could not store themselves
+            await plan.follow(publisher, Positions(journal_of(file), publisher.identity), str(file))
+            spool.cancel()
     finally:
         await bus.close()
 
