@@ -3,6 +3,8 @@
 #   cc      compiles the benchmark's load generator
 #   strace  shows the fsync that comes before an acknowledgement
 #   tmpfs   a small file system that a test fills up (mounting one takes root)
+#   node    runs the tests of the live page's pure modules; npm gets axe-core for those of its accessibility
+#   chromium  shows the live page
 #
 # Missing programs are installed with apt where that needs no password. What is still missing
 # is said in one line and its tests are skipped; with CI=true it is an error.
@@ -29,7 +31,7 @@ mount_tmpfs() {
 }
 
 missing() {
-  for name in cc strace tmpfs; do
+  for name in cc strace tmpfs node npm chromium; do
     have "$name" || printf ' %s' "$name"
   done
 }
@@ -39,6 +41,8 @@ packages_for() {
     case $name in
       cc) echo gcc libc6-dev ;;
       strace) command -v strace >/dev/null || echo strace ;;
+      node) echo nodejs ;;
+      npm | chromium) echo "$name" ;;
     esac
   done
 }

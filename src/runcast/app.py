@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any, Final
@@ -21,13 +21,21 @@ from starlette.routing import BaseRoute
 from runcast import __version__
 from runcast.config import Settings
 from runcast.errors import RuncastError
+from runcast.feeds.sessions.alerts import run_alerts
+from runcast.feeds.sessions.ingest import create_ingest_router
+from runcast.feeds.sessions.listing import run_keeper
+from runcast.feeds.sessions.otlp import create_otlp_router
 from runcast.feeds.sessions.routes import create_sessions_router
 from runcast.feeds.sessions.wire import BatchCodec
 from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
 from runcast.live.hub import Hub
 from runcast.log.open import open_configured
+from runcast.sources.htmlgraph.follow import follow as follow_htmlgraph
+from runcast.sources.spool import follow_spool
+from runcast.transport.firehose import create_firehose_router
 from runcast.transport.guard import LoopbackGuard
+from runcast.transport.pages import create_pages_router
 from runcast.transport.problem import answer_with, handle_http
 from runcast.transport.rest import create_streams_router
 from runcast.transport.system import create_system_router
@@ -80,7 +88,11 @@ def _routes(bus: Bus) -> list[BaseRoute]:
     return [
         *create_streams_router(bus, {"session": BatchCodec}).routes,
         *create_sessions_router(bus).routes,
+        *create_ingest_router(bus).routes,
+        *create_otlp_router(bus).routes,
+        *create_firehose_router(bus).routes,
         *create_system_router(bus, __version__).routes,
+        *create_pages_router().routes,
     ]
 
 
@@ -92,11 +104,30 @@ def _lifespan(bus: Bus, owned: bool) -> Any:
         bus.processors.load_entry_points()
         hub = bus.start()
         with _drain_on_signals(hub, bus.settings.drain_s), _end_with_parent():
-            yield {DRAIN_S: bus.settings.drain_s}
+            async with _meanwhile(*_works(bus)):
+                yield {DRAIN_S: bus.settings.drain_s}
         if owned:
             await bus.close()
 
     return lifespan
+
+
+def _works(bus: Bus) -> list[Coroutine[Any, Any, None]]:
+    """What goes on beside the requests."""
+    works: list[Coroutine[Any, Any, None]] = [run_keeper(bus), run_alerts(bus), follow_spool(bus)]
+    if bus.settings.htmlgraph_db:
+        works.append(follow_htmlgraph(bus, bus.settings.htmlgraph_db))
+    return works
+
+
+@asynccontextmanager
+async def _meanwhile(*works: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Let `works` run beside the server, and cancel them when it ends. None of them raises."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        yield
+        for task in tasks:
+            task.cancel()
 
 
 def _tune_interpreter() -> None:

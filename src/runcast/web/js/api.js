@@ -1,0 +1,54 @@
+// The server's REST endpoints that the page reads, and nothing about what is done with the answers.
+
+export class ApiError extends Error {
+  constructor(message, { status = 0, code = "" } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** The newest first; {sessions, next}. */
+export function listSessions({ after = "", limit = 100 } = {}) {
+  return get("/api/sessions", { order: "recent", limit, after });
+}
+
+/** A session with its `summary`, `totals` and `timeline`. */
+export function readSession(id) {
+  return get(`/api/sessions/${encodeURIComponent(id)}`);
+}
+
+export function readStatus() {
+  return get("/api/status");
+}
+
+/**
+ * A page of events, oldest first: {events, cursor, before, complete}. Of one session, or of all (null).
+ * `where` is one of {after}, {before}, {at}; without one it is the newest page.
+ */
+export async function readEvents(session, filter, where = { before: "now" }, limit = 250) {
+  const path = session === null ? "/api/events" : `/api/sessions/${encodeURIComponent(session)}/events`;
+  const page = await get(path, { ...where, limit, filter: filter ? JSON.stringify(filter) : "" });
+  return { ...page, before: page.before ?? null };
+}
+
+async function get(path, query = {}) {
+  const address = new URL(path, location.href);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== "" && value !== null && value !== undefined) address.searchParams.set(name, value);
+  }
+  const response = await fetchOrSay(address);
+  if (response.ok) return response.json();
+  const problem = await response.json().catch(() => ({}));
+  throw new ApiError(problem.detail || `The server answered ${response.status}.`, {
+    status: response.status, code: problem.code,
+  });
+}
+
+async function fetchOrSay(address) {
+  try {
+    return await fetch(address, { headers: { Accept: "application/json" }, cache: "no-store" });
+  } catch {
+    throw new ApiError("The server cannot be reached.");
+  }
+}
