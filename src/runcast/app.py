@@ -33,6 +33,7 @@ from runcast.live.hub import Hub
 from runcast.log.open import open_configured
 from runcast.sources.htmlgraph.follow import follow as follow_htmlgraph
 from runcast.sources.spool import follow_spool
+from runcast.transport.examples import create_examples_router
 from runcast.transport.firehose import create_firehose_router
 from runcast.transport.guard import LoopbackGuard
 from runcast.transport.pages import create_pages_router
@@ -93,6 +94,7 @@ def _routes(bus: Bus) -> list[BaseRoute]:
         *create_firehose_router(bus).routes,
         *create_system_router(bus, __version__).routes,
         *create_pages_router().routes,
+        *create_examples_router().routes,
     ]
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from http import HTTPStatus
 from importlib.resources import files
-from importlib.resources.abc import Traversable
-from typing import Final, NamedTuple
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
@@ -15,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runcast.transport.route import RequestRoute
+from runcast.transport.static import ASK_AGAIN, KEEP, answer_file, make_file, policy, read_files
 
 INDEX: Final = "index.html"
 PLACE: Final = b"{{static}}"
@@ -27,43 +26,13 @@ MODULES: Final = b"{{modules}}"
 """Stands in the page for links to all modules, so that a browser fetches them at once and not as it finds them."""
 
 RELEASE_CHARS: Final = 12
-KEEP: Final = "public, max-age=31536000, immutable"
-ASK_AGAIN: Final = "no-cache"
-
-_TYPES: Final = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'"
-)
-_SECURITY: Final = {
-    "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",  # an address names sessions
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-
-
-class _File(NamedTuple):
-    """One file as it is sent."""
-
-    body: bytes
-    media_type: str
-    etag: str
+_POLICY: Final = policy()
 
 
 def create_pages_router() -> APIRouter:
     """`/` and `/static/…`. The files are read once, here: a request can only name what was found then."""
     router = APIRouter(route_class=RequestRoute, include_in_schema=False)
-    pages = _Pages(dict(_read(files("runcast").joinpath("web"))))
+    pages = _Pages(dict(read_files(files("runcast").joinpath("web"))))
     router.api_route("/", methods=["GET", "HEAD"])(pages.index)
     router.api_route("/favicon.ico", methods=["GET", "HEAD"])(pages.icon)
     router.api_route("/static/{path:path}", methods=["GET", "HEAD"])(pages.static)
@@ -77,30 +46,22 @@ class _Pages:
         self._release = _release(bodies)
         place = f"/static/{self._release}".encode()
         bodies[INDEX] = bodies[INDEX].replace(MODULES, _preloads(bodies)).replace(PLACE, place)
-        self._files = {path: _file(path, body) for path, body in bodies.items()}
+        self._files = {path: make_file(path, body) for path, body in bodies.items()}
 
     async def index(self, request: Request) -> Response:
-        return _answer(request, self._files[INDEX], ASK_AGAIN)
+        return answer_file(request, self._files[INDEX], ASK_AGAIN, _POLICY)
 
     async def icon(self, request: Request) -> Response:
-        return _answer(request, self._files["icon.svg"], ASK_AGAIN)
+        return answer_file(request, self._files["icon.svg"], ASK_AGAIN, _POLICY)
 
     async def static(self, request: Request) -> Response:
         path: str = request.path_params["path"]
         release, _, rest = path.partition("/")
         if release == self._release and rest in self._files:
-            return _answer(request, self._files[rest], KEEP)
+            return answer_file(request, self._files[rest], KEEP, _POLICY)
         if path in self._files:
-            return _answer(request, self._files[path], ASK_AGAIN)
+            return answer_file(request, self._files[path], ASK_AGAIN, _POLICY)
         raise HTTPException(HTTPStatus.NOT_FOUND)
-
-
-def _read(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            yield from _read(entry, f"{prefix}{entry.name}/")
-        elif entry.name.rpartition(".")[2] in _TYPES:
-            yield f"{prefix}{entry.name}", entry.read_bytes()
 
 
 def _preloads(bodies: dict[str, bytes]) -> bytes:
@@ -115,20 +76,3 @@ def _release(bodies: dict[str, bytes]) -> str:
     for path in sorted(bodies):
         digest.update(path.encode() + b"\0" + hashlib.sha256(bodies[path]).digest())
     return digest.hexdigest()[:RELEASE_CHARS]
-
-
-def _file(path: str, body: bytes) -> _File:
-    return _File(body, _TYPES[path.rpartition(".")[2]], f'"{hashlib.sha256(body).hexdigest()[:32]}"')
-
-
-def _answer(request: Request, file: _File, caching: str) -> Response:
-    headers = {**_SECURITY, "Cache-Control": caching, "ETag": file.etag}
-    if _has(request.headers.get("if-none-match", ""), file.etag):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(file.body, headers=headers, media_type=file.media_type)
-
-
-def _has(if_none_match: str, etag: str) -> bool:
-    """Whether the client has it (RFC 9110 §13.1.2: weak comparison, `*` for any)."""
-    told = (one.strip().removeprefix("W/") for one in if_none_match.split(","))
-    return any(one in {etag, "*"} for one in told)
