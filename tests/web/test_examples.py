@@ -47,4 +47,8 @@ def test_the_dashboard_adds_up(server: ThreadServer, open_page: OpenPage, sessio
 def test_what_is_no_example_is_not_found(server: ThreadServer) -> None:
     for path in ("/examples/", "/examples/websocket", "/examples/..%2fREADME.md", "/examples/x.html"):
         assert server.http.get(path).status_code == 404
-    assert server.http.get("/examples/websocket/cost-monitor.py").headers["content-type"].startswith("text/plain")
+    assert (
+        server.http.get("/examples/websocket/cost-monitor.py")
+        .headers["content-type"]
+        .startswith("text/plain")
+    )
