@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
 from runcast import __version__
+from runcast.auth.setup import make_authenticator
+from runcast.auth.store import AuthStore
 from runcast.config import Settings
 from runcast.errors import RuncastError
 from runcast.feeds.sessions.alerts import run_alerts
@@ -31,11 +34,15 @@ from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
 from runcast.live.hub import Hub
 from runcast.log.open import open_configured
+from runcast.log.place import auth_file, log_file
 from runcast.sources.htmlgraph.follow import follow as follow_htmlgraph
 from runcast.sources.spool import follow_spool
 from runcast.transport.examples import create_examples_router
 from runcast.transport.firehose import create_firehose_router
-from runcast.transport.guard import LoopbackGuard
+from runcast.transport.gate import Gate
+from runcast.transport.holders import Holders
+from runcast.transport.identity import create_identity_router
+from runcast.transport.limits import LIMITS, ClientLimits
 from runcast.transport.pages import create_pages_router
 from runcast.transport.problem import answer_with, handle_http
 from runcast.transport.rest import create_streams_router
@@ -44,8 +51,8 @@ from runcast.transport.websocket import DRAIN_S
 
 KINDS = (SESSION,)
 CORS: Final[dict[str, Any]] = {
-    "allow_methods": ["GET", "POST", "DELETE"],
-    "allow_headers": ["Content-Type", "Last-Event-ID"],
+    "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
+    "allow_headers": ["Authorization", "Content-Type", "Last-Event-ID", "X-API-Key"],
 }
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may hold the interpreter while another waits: the log's threads must not wait for the loop's,
@@ -66,11 +73,15 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     settings = settings or (bus.settings if bus else Settings.from_env(os.environ))
     owned = bus is None
     bus = bus or Bus(open_configured(settings), KINDS, settings)
+    authenticator = make_authenticator(settings, AuthStore(_auth_file(bus.log.url)))
+    holders = (
+        None if authenticator.is_open else Holders(authenticator, settings.max_connections_per_principal)
+    )
     app = FastAPI(
         title="Runcast",
         version=__version__,
-        routes=_routes(bus),
-        lifespan=_lifespan(bus, owned),
+        routes=[*_routes(bus), *create_identity_router(authenticator, settings).routes],
+        lifespan=_lifespan(bus, owned, holders),
         docs_url=None,
         redoc_url=None,
     )
@@ -79,9 +90,20 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     app.add_exception_handler(HTTPException, handle_http)
     if settings.allowed_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.allowed_origins, **CORS)
-    app.add_middleware(LoopbackGuard, allowed_origins=settings.allowed_origins, refused=bus.refused)
+    app.add_middleware(
+        Gate,
+        authenticator=authenticator,
+        holders=holders,
+        allowed_origins=settings.allowed_origins,
+        refused=bus.refused,
+    )
     app.state.bus = bus
     return app
+
+
+def _auth_file(url: str) -> Path | None:
+    path = log_file(url)
+    return None if path is None else auth_file(path)
 
 
 def _routes(bus: Bus) -> list[BaseRoute]:
@@ -98,7 +120,7 @@ def _routes(bus: Bus) -> list[BaseRoute]:
     ]
 
 
-def _lifespan(bus: Bus, owned: bool) -> Any:
+def _lifespan(bus: Bus, owned: bool, holders: Holders | None) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         if owned:  # it is the whole server, so the process is its own
@@ -106,17 +128,19 @@ def _lifespan(bus: Bus, owned: bool) -> Any:
         bus.processors.load_entry_points()
         hub = bus.start()
         with _drain_on_signals(hub, bus.settings.drain_s), _end_with_parent():
-            async with _meanwhile(*_works(bus)):
-                yield {DRAIN_S: bus.settings.drain_s}
+            async with _meanwhile(*_works(bus, holders)):
+                yield {DRAIN_S: bus.settings.drain_s, LIMITS: ClientLimits(bus.settings, bus.refused)}
         if owned:
             await bus.close()
 
     return lifespan
 
 
-def _works(bus: Bus) -> list[Coroutine[Any, Any, None]]:
+def _works(bus: Bus, holders: Holders | None) -> list[Coroutine[Any, Any, None]]:
     """What goes on beside the requests."""
     works: list[Coroutine[Any, Any, None]] = [run_keeper(bus), run_alerts(bus), follow_spool(bus)]
+    if holders is not None:
+        works.append(holders.run())
     if bus.settings.htmlgraph_db:
         works.append(follow_htmlgraph(bus, bus.settings.htmlgraph_db))
     return works

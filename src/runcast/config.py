@@ -26,6 +26,9 @@ NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
+_LISTS = frozenset({"allowed_origins", "api_keys"})
+
+
 def _doc(text: str) -> Meta:
     return Meta(description=text)
 
@@ -46,15 +49,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allowed_origins: Annotated[
         tuple[str, ...], _doc("browser origins, beside the server's own, that may connect and post")
     ] = ()
+    locked: Annotated[bool, _doc("ask everybody who they are, on this machine, too")] = False
+    api_keys: Annotated[
+        tuple[str, ...], _doc("keys that may do everything; `runcast token` makes others")
+    ] = ()
+    jwt_secret: Annotated[str, _doc("the secret of tokens signed by HS256, at least 32 bytes")] = ""
+    jwks_url: Annotated[str, _doc("where an identity provider's keys are, for tokens signed by it")] = ""
+    jwt_issuer: Annotated[str, _doc("what a token's iss must be; empty is any")] = ""
+    jwt_audience: Annotated[str, _doc("what a token's aud must be; empty is any")] = ""
+    registration: Annotated[bool, _doc("whether people may register; without further grants")] = True
+    token_lifetime_s: Annotated[Positive, _doc("of the tokens that a login gives")] = 900.0
+    unauthenticated_s: Annotated[Positive, _doc("so long a WebSocket may take to say who it is")] = 60.0
+    max_connections_per_principal: Annotated[
+        Count, _doc("clients that one principal may have in a process")
+    ] = 500
+    login_rate: Annotated[Count, _doc("times per minute that one address may try to log in or register")] = 10
 
     htmlgraph_db: Annotated[str, _doc("an HtmlGraph database whose events are followed; empty is none")] = ""
 
     event_max_bytes: Annotated[Count, _doc("one event")] = 256 * KIB
     request_max_bytes: Annotated[Count, _doc("the body of one HTTP request")] = 8 * MIB
+    request_head_max_bytes: Annotated[Count, _doc("address and headers of one HTTP request")] = 64 * KIB
+    request_max_headers: Annotated[Count, _doc("headers of one HTTP request")] = 100
+    request_head_timeout_s: Annotated[Positive, _doc("in which address and headers must be complete")] = 10.0
+    request_body_timeout_s: Annotated[
+        Positive, _doc("in which the rest of a body must come, or 256 KiB of it")
+    ] = 30.0
     batch_max_events: Annotated[Count, _doc("events published by one request")] = 1_000
     inbound_max_bytes: Annotated[Count, _doc("one WebSocket message from a client")] = 64 * KIB
     inbound_rate: Annotated[Count, _doc("messages per second from one client")] = 50
     inbound_burst: Annotated[Count, _doc("messages at once from one client")] = 100
+    inbound_frame_rate: Annotated[
+        Count,
+        _doc("WebSocket frames per second from one client, pings and fragments among them; twice at once"),
+    ] = 500
     append_queue_bytes: Annotated[Count, _doc("events that wait for the log")] = 64 * MIB
 
     batch_size: Annotated[Count, Meta(le=1_000), _doc("events per message, if the client asks for none")] = 50
@@ -70,6 +98,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     page_cache_bytes: Annotated[Count, _doc("encoded pages that readers at the same place share")] = 16 * MIB
 
     max_connections: Annotated[Count, _doc("clients of one process")] = 20_000
+    max_idle_connections: Annotated[
+        Count, _doc("HTTP connections of one process without a request; of more, the longest idle is closed")
+    ] = 1_000
     max_clients_per_stream: Annotated[Count, _doc("clients of one stream in one process")] = 1_000
     ws_ping_interval_s: Annotated[Positive, _doc("between WebSocket pings")] = 20.0
     ws_ping_timeout_s: Annotated[Positive, _doc("how long a pong may take")] = 20.0
@@ -91,6 +122,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retention_days: Annotated[Positive, _doc("days that an ended or idle stream is kept")] = 30.0
     sweep_interval_s: Annotated[Positive, _doc("between two looks of the janitor")] = 600.0
     foreign_poll_ms: Annotated[Positive, _doc("between two looks for commits of other processes")] = 8.0
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether everybody is asked who they are: it was said so, or there is something to be asked for."""
+        return self.locked or bool(self.api_keys or self.jwt_secret or self.jwks_url)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **given: Any) -> Settings:
@@ -127,11 +163,7 @@ def describe(field: str) -> str:
 
 
 def _from_text(field: str, name: str, text: str) -> Any:
-    value = (
-        tuple(part.strip() for part in text.split(",") if part.strip())
-        if field == "allowed_origins"
-        else text
-    )
+    value = tuple(part.strip() for part in text.split(",") if part.strip()) if field in _LISTS else text
     return _convert(name, value, _HINTS[field])
 
 

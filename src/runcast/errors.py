@@ -7,6 +7,7 @@
     │   ├── InvalidCursor
     │   ├── InvalidFilter
     │   └── TooLarge
+    ├── KeyNotFound               there is no such API key
     ├── StreamNotFound            no event was ever published there, or it was removed
     ├── Discontinued              reading cannot simply go on; `cursor` says where it can
     │   ├── StreamGap             events are not kept any more
@@ -93,6 +94,13 @@ class TooLarge(InvalidInput):
 
     code = "too_large"
     message = "The input is too large."
+
+
+class KeyNotFound(RuncastError):
+    """There is no API key of this id, or it counts no longer."""
+
+    code = "key_not_found"
+    message = "There is no such key, or it was revoked already."
 
 
 class StreamNotFound(RuncastError):

@@ -174,8 +174,19 @@ def test_a_revocation_is_seen_by_another_process(store: AuthStore, clock: Clock)
         other.close()
 
 
+def test_the_secret_of_our_own_tokens_is_made_once(store: AuthStore) -> None:
+    secret = store.own_secret()
+    assert len(secret) >= 40
+    assert store.path is not None
+    other = AuthStore(store.path)
+    assert other.own_secret() == secret
+    other.close()
+
+
 def test_the_file_is_for_its_user_only(store: AuthStore) -> None:
     assert store.path is not None
+    assert not store.path.exists()  # before it is needed
+    store.changes()
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
 
 
@@ -184,10 +195,10 @@ def test_a_file_of_a_newer_version_is_refused(store: AuthStore) -> None:
     with store.transaction() as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(ConfigError, match="newer version"):
-        AuthStore(store.path)
+        AuthStore(store.path).changes()
 
 
 def test_a_file_that_cannot_be_is_one_clear_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ConfigError, match="keys and users"):
-        AuthStore(tmp_path / "file" / "auth.db")
+        AuthStore(tmp_path / "file" / "auth.db").changes()

@@ -16,6 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.support.otlp import claude_record, gen_ai_span, logs_request, spans_request, to_json, to_protobuf
 from tests.support.server import AppServer
 
+from runcast.auth.setup import make_authenticator
+from runcast.auth.store import AuthStore
 from runcast.config import Settings
 from runcast.errors import Busy, LogReadOnly
 from runcast.feeds.sessions.otlp import create_otlp_router
@@ -24,7 +26,7 @@ from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
 from runcast.log.memory import MemoryLog
 from runcast.sources.otlp.decode import JSON, PROTOBUF
-from runcast.transport.guard import LoopbackGuard
+from runcast.transport.gate import Gate
 
 LIMIT_BYTES = 64 * 1024
 WRITERS = {JSON: to_json, PROTOBUF: to_protobuf}
@@ -36,7 +38,13 @@ class Receiver(AppServer):
     def __init__(self) -> None:
         self.bus = Bus(MemoryLog(), [SESSION], Settings(request_max_bytes=LIMIT_BYTES))
         app = FastAPI(routes=[*create_otlp_router(self.bus).routes, *create_sessions_router(self.bus).routes])
-        app.add_middleware(LoopbackGuard, allowed_origins=(), refused=self.bus.refused)
+        app.add_middleware(
+            Gate,
+            authenticator=make_authenticator(self.bus.settings, AuthStore(None)),
+            holders=None,
+            allowed_origins=(),
+            refused=self.bus.refused,
+        )
         super().__init__(app)
 
     async def _serve(self) -> None:

@@ -1,10 +1,15 @@
--- Keys, users and what they were given. Secrets are here as hashes only. All times are Unix seconds.
+-- Keys, users and what they were given. What others show is here as hashes only. All times are Unix seconds.
 
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value INTEGER NOT NULL              -- 'changes': grows when something that was allowed may be so no longer
 ) WITHOUT ROWID;
 INSERT INTO meta VALUES ('changes', 0);
+
+CREATE TABLE secrets (
+  name   TEXT PRIMARY KEY,
+  secret TEXT NOT NULL                -- 'tokens': what tokens of our own users are signed with
+) WITHOUT ROWID;
 
 CREATE TABLE keys (
   id       TEXT PRIMARY KEY,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+from runcast.auth.secrets import new_secret
 from runcast.errors import ConfigError
 
 FORMAT = 1
@@ -20,48 +21,64 @@ _MODE = 0o600
 class AuthStore:
     """One connection to the file, for any thread, one at a time. Several processes may have it open.
 
+    The file is made when it is first needed: an open server that keeps no keys has none. Each method raises
+    `ConfigError` if it cannot be opened, or a newer version wrote it.
+
     Args:
         path: the file; None keeps everything in memory, for one process.
-
-    Raises:
-        ConfigError: it cannot be opened, or a newer version wrote it.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._lock = threading.Lock()
-        try:
-            self._connection = _open(path)
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"The file of keys and users, {path}, cannot be opened: {error}.") from None
+        self._opened: sqlite3.Connection | None = None
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
         with self._lock:
-            self._connection.close()
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
         """Change something: durable when this is left, undone when it is left by an exception."""
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
-                self._connection.execute("COMMIT")
+                yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                connection.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
         """Look something up."""
         with self._lock:
-            yield self._connection
+            yield self._connection()
+
+    def own_secret(self) -> str:
+        """What this server signs the tokens of its own users with; made at first, and kept."""
+        with self.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO secrets VALUES ('tokens', ?)", (new_secret(),))
+            return connection.execute("SELECT secret FROM secrets WHERE name = 'tokens'").fetchone()[0]
 
     def changes(self) -> int:
         """Another number than before when something was revoked, by whichever process."""
         with self.reading() as connection:
             return connection.execute("SELECT value FROM meta WHERE key = 'changes'").fetchone()[0]
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            try:
+                self._opened = _open(self.path)
+            except (OSError, sqlite3.Error) as error:
+                raise ConfigError(
+                    f"The file of keys and users, {self.path}, cannot be opened: {error}."
+                ) from None
+        return self._opened
 
 
 def count_change(connection: sqlite3.Connection) -> None:

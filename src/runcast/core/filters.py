@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -17,6 +17,23 @@ Predicate = Callable[[Event], bool]
 
 _LISTS = ("event_types", "tool_names", "statuses", "feature_ids")
 _KEYS = ("event_types", "session_id", "tool_names", "cost_threshold_tokens", "statuses", "feature_ids")
+
+
+class EventFilter(Protocol):
+    """Whatever chooses events: two with the same `fingerprint` choose the same."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Empty where every event passes."""
+        ...
+
+    def compile(self) -> Predicate | None:
+        """A fast test for stored events, or None where every event passes."""
+        ...
+
+    def matches_event(self, event: Mapping[str, Any]) -> bool:
+        """Whether a flat session event passes."""
+        ...
 
 
 class _Facets(msgspec.Struct, gc=False):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runcast.core.closing import INTERNAL_ERROR
 from runcast.core.event import Cursor, Event
-from runcast.core.filters import EventSubscriptionFilter, Predicate
+from runcast.core.filters import EventFilter, Predicate
 from runcast.core.pacing import Pacing
 from runcast.core.subscription import Notice
 from runcast.core.tail import RING_MAX_BYTES, RING_MAX_EVENTS, Tail
@@ -28,7 +28,7 @@ class Wish(NamedTuple):
 
     codec: Codec
     framing: Framing
-    filter: EventSubscriptionFilter
+    filter: EventFilter
     batch_size: int
     interval_s: float = 0.0
     window_s: float | None = None

@@ -43,6 +43,11 @@ def spool_folder(path: Path) -> Path:
     return path.with_name(f"{path.name}.spool")
 
 
+def auth_file(path: Path) -> Path:
+    """Where keys and users are, of those who may use the log at `path` (`runcast.auth`)."""
+    return path.with_name(f"{path.name}.auth")
+
+
 def data_folder() -> Path:
     """The folder of ours in the user's data. It is not made here.
 

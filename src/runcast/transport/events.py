@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
 
 from runcast.core.event import Cursor, Event, parse_time
+from runcast.core.filters import Predicate
 from runcast.core.page import PAGE_MAX_EVENTS
 from runcast.core.scope import Scope
 from runcast.errors import InvalidCursor, InvalidEvent, InvalidInput, StreamNotFound
 from runcast.live.bus import Bus
 from runcast.live.history import History, cursor_at, page_after, page_before
 from runcast.live.hub import NOW, START, read_cursor
-from runcast.transport.params import Query, filter_param, integer_param, text_param
+from runcast.transport.access import access_of
+from runcast.transport.params import Query, filter_param, integer_param, query_of, text_param
 
 WAYS = ("after", "before", "at")
 _ANY_TIME_US = 2**62  # a time in the future is the end, and no error
@@ -25,7 +28,7 @@ Encode = Callable[[Event, str], bytes]
 
 
 async def events_page(
-    bus: Bus, scope: Scope, query: Query, encode: Encode, fields: Mapping[str, Any] | None = None
+    bus: Bus, request: Request, scope: Scope, encode: Encode, fields: Mapping[str, Any] | None = None
 ) -> Response:
     """A page of history, always oldest first: `events`, `cursor` to go on from, `before` to page back, and more.
 
@@ -36,9 +39,12 @@ async def events_page(
     Raises:
         StreamNotFound: there is no such stream.
         InvalidInput: a parameter cannot be, or two contradict each other; names it.
+        Unauthenticated, Forbidden: nothing of it may be seen.
         LogError: the log could not be read.
     """
-    history = await _history(bus, scope, query)
+    query = query_of(request)
+    visible = access_of(request.scope).visible(scope, filter_param(query))
+    history = await _history(bus, scope, query, visible.compile())
     if not history.epoch:
         raise StreamNotFound
     epoch = bus.log_epoch()
@@ -60,12 +66,11 @@ async def place_after(bus: Bus, scope: Scope, after: str) -> Cursor | None:
     return read_cursor(scope, after)
 
 
-async def _history(bus: Bus, scope: Scope, query: Query) -> History:
+async def _history(bus: Bus, scope: Scope, query: Query, passes: Predicate | None) -> History:
     given = [way for way in WAYS if way in query]
     if len(given) > 1:
         raise InvalidInput(f"{given[1]}: give only one of {', '.join(WAYS)}.", field=given[1])
     limit = integer_param(query, "limit", PAGE_MAX_EVENTS, 1, PAGE_MAX_EVENTS)
-    passes = filter_param(query).compile()
     if "before" in query:
         place = _place_before(scope, text_param(query, "before", ""))
         return await page_before(bus, scope, place, limit, passes)

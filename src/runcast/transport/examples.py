@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runcast.transport.permission import PUBLIC, allowed
 from runcast.transport.route import RequestRoute
 from runcast.transport.static import ASK_AGAIN, answer_file, make_file, policy, read_files
 
@@ -30,7 +31,7 @@ def create_examples_router() -> APIRouter:
     """`/examples/…`. The files are read once, here: a request can only name what was found then."""
     router = APIRouter(route_class=RequestRoute, include_in_schema=False)
     examples = _Examples()
-    router.api_route("/examples/{path:path}", methods=["GET", "HEAD"])(examples.example)
+    router.api_route("/examples/{path:path}", methods=["GET", "HEAD"])(allowed(PUBLIC, examples.example))
     return router
 
 

@@ -12,6 +12,7 @@ from runcast.live.hub import NOW
 from runcast.transport.events import events_page
 from runcast.transport.native import NativeCodec, native_event
 from runcast.transport.params import Query, filter_param, query_of, text_param
+from runcast.transport.permission import KNOWN, allowed
 from runcast.transport.route import RequestRoute
 from runcast.transport.sse import EventStream
 
@@ -20,8 +21,8 @@ def create_firehose_router(bus: Bus) -> APIRouter:
     """The routes under `/api/v1/firehose`, over `bus`. Each takes `kind`; without it, streams of all kinds."""
     router = APIRouter(prefix="/api/v1/firehose", tags=["firehose"], route_class=RequestRoute)
     firehose = _Firehose(bus)
-    router.get("/events", summary="A page of the events of all streams")(firehose.events)
-    router.get("/sse", summary="Watch all streams as server-sent events")(firehose.sse)
+    router.get("/events", summary="A page of the events of all streams")(allowed(KNOWN, firehose.events))
+    router.get("/sse", summary="Watch all streams as server-sent events")(allowed(KNOWN, firehose.sse))
     return router
 
 
@@ -32,8 +33,7 @@ class _Firehose:
         self._bus = bus
 
     async def events(self, request: Request) -> Response:
-        query = query_of(request)
-        return await events_page(self._bus, _scope(query), query, native_event)
+        return await events_page(self._bus, request, _scope(query_of(request)), native_event)
 
     async def sse(self, request: Request) -> Response:
         query = query_of(request)

@@ -1,4 +1,4 @@
-"""Who may ask at all: the rules of an open server on loopback, before any route is looked at.
+"""Who may ask at all, before it is known who that is.
 
 An open server believes whoever reaches it. So it must be sure that only this machine does: the Host header is a
 loopback name (else a web page could reach it through a name of its own that it lets point here), nothing was
@@ -8,19 +8,13 @@ forwarded (a proxy in front means that the world is), and a browser's page is on
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from http import HTTPStatus
-from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from runcast.core.closing import POLICY_VIOLATION
-from runcast.errors import Forbidden, InvalidInput, RuncastError
-from runcast.transport.problem import problem
+from runcast.errors import Forbidden, InvalidInput
 
 _FORWARDED = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via"}
@@ -38,40 +32,29 @@ class UnsupportedType(InvalidInput):
     message = "Content-Type: application/json or application/x-ndjson is expected."
 
 
-class LoopbackGuard:
-    """ASGI middleware that lets in only what an open server may answer."""
+class Guard:
+    """What is checked of every request before it is known who sends it.
 
-    def __init__(self, app: ASGIApp, *, allowed_origins: Iterable[str], refused: Counter[str]) -> None:
-        self._app = app
-        self._refused = refused
+    Args:
+        allowed_origins: of pages, beside the server's own.
+        is_open: the server believes whoever reaches it, so that must be this machine.
+    """
+
+    def __init__(self, allowed_origins: Iterable[str], *, is_open: bool) -> None:
         self._allowed = frozenset(allowed_origins)
+        self._is_open = is_open
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it in words."""
-        if scope["type"] in {"http", "websocket"}:
-            try:
-                self._check(scope)
-            except RuncastError as error:
-                self._refused[error.code] += 1
-                await _refuse(error, scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+    def check(self, scope: Scope) -> None:
+        """Let a request pass.
 
-    def _check(self, scope: Scope) -> None:
+        Raises:
+            Forbidden: it comes from where it must not.
+            UnsupportedType: it writes, and does not say what.
+        """
         headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _LOOKED_AT}
-        host = headers.get(b"host", "")
-        if not is_loopback(host_name(host)):
-            raise Forbidden("Host: this server is open to this machine only; use http://localhost.")
-        client = scope.get("client")
-        if client is not None and not _is_here(client[0]):
-            raise Forbidden(
-                "This server is open to this machine only, and this request comes from another one."
-            )
-        if not _FORWARDED.isdisjoint(headers):
-            raise Forbidden(
-                "This server is open and must not stand behind a proxy: forwarding headers are refused."
-            )
-        origin = headers.get(b"origin")
+        if self._is_open:
+            _check_is_local(scope, headers)
+        origin, host = headers.get(b"origin"), headers.get(b"host", "")
         writes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if writes and origin is not None and not self._knows(origin, host):
             raise Forbidden(
@@ -83,6 +66,18 @@ class LoopbackGuard:
 
     def _knows(self, origin: str, host: str) -> bool:
         return origin in self._allowed or _authority(origin) == host.lower()
+
+
+def _check_is_local(scope: Scope, headers: Mapping[bytes, str]) -> None:
+    if not is_loopback(host_name(headers.get(b"host", ""))):
+        raise Forbidden("Host: this server is open to this machine only; use http://localhost.")
+    client = scope.get("client")
+    if client is not None and not _is_here(client[0]):
+        raise Forbidden("This server is open to this machine only, and this request comes from another one.")
+    if not _FORWARDED.isdisjoint(headers):
+        raise Forbidden(
+            "This server is open and must not stand behind a proxy: forwarding headers are refused."
+        )
 
 
 def host_name(host: str) -> str:
@@ -123,22 +118,3 @@ def _is_here(address: str) -> bool:
 
 def _has_body(headers: Mapping[bytes, str]) -> bool:
     return headers.get(b"content-length", "0") != "0" or b"transfer-encoding" in headers
-
-
-async def _refuse(error: RuncastError, scope: Scope, receive: Receive, send: Send) -> None:
-    """A WebSocket is accepted first: a browser is not told why a handshake failed."""
-    if scope["type"] == "http":
-        status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE if isinstance(error, UnsupportedType) else None
-        await problem(error, status)(scope, receive, send)
-        return
-    await receive()
-    await send({"type": "websocket.accept"})
-    frame: dict[str, Any] = {
-        "type": "error",
-        "count": 0,
-        "events": [],
-        "code": error.code,
-        "message": str(error),
-    }
-    await send({"type": "websocket.send", "text": msgspec.json.encode(frame).decode()})
-    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": error.code})

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runcast.transport.permission import PUBLIC, allowed
 from runcast.transport.route import RequestRoute
 from runcast.transport.static import ASK_AGAIN, KEEP, answer_file, make_file, policy, read_files
 
@@ -33,9 +34,9 @@ def create_pages_router() -> APIRouter:
     """`/` and `/static/…`. The files are read once, here: a request can only name what was found then."""
     router = APIRouter(route_class=RequestRoute, include_in_schema=False)
     pages = _Pages(dict(read_files(files("runcast").joinpath("web"))))
-    router.api_route("/", methods=["GET", "HEAD"])(pages.index)
-    router.api_route("/favicon.ico", methods=["GET", "HEAD"])(pages.icon)
-    router.api_route("/static/{path:path}", methods=["GET", "HEAD"])(pages.static)
+    router.api_route("/", methods=["GET", "HEAD"])(allowed(PUBLIC, pages.index))
+    router.api_route("/favicon.ico", methods=["GET", "HEAD"])(allowed(PUBLIC, pages.icon))
+    router.api_route("/static/{path:path}", methods=["GET", "HEAD"])(allowed(PUBLIC, pages.static))
     return router
 
 

@@ -15,7 +15,9 @@ from starlette.responses import Response
 from runcast.errors import (
     Busy,
     Forbidden,
+    IdentityUnavailable,
     InvalidInput,
+    KeyNotFound,
     LogClosed,
     LogError,
     LogFull,
@@ -24,6 +26,7 @@ from runcast.errors import (
     StreamNotFound,
     TooLarge,
     TooMany,
+    Unauthenticated,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -34,6 +37,9 @@ _STATUS: tuple[tuple[type[RuncastError], HTTPStatus], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidInput, HTTPStatus.BAD_REQUEST),
     (StreamNotFound, HTTPStatus.NOT_FOUND),
+    (KeyNotFound, HTTPStatus.NOT_FOUND),
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (IdentityUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (Forbidden, HTTPStatus.FORBIDDEN),
     (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (Restarting, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -62,7 +68,9 @@ def problem(error: RuncastError, status: HTTPStatus | None = None) -> Response:
     }
     if isinstance(error, InvalidInput) and error.field:
         body["field"] = error.field
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else None
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §11.6.1 wants one
     return Response(msgspec.json.encode(body), status.value, headers, MEDIA_TYPE)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter
@@ -17,6 +17,7 @@ from runcast.errors import InvalidInput, StreamNotFound
 from runcast.live.bus import Bus
 from runcast.live.codec import Codec
 from runcast.log.base import Appended, StreamInfo
+from runcast.transport.access import access_of
 from runcast.transport.body import decode_mappings, native_publish, read_body
 from runcast.transport.events import events_page, place_after
 from runcast.transport.native import NativeCodec, native_event
@@ -28,6 +29,7 @@ from runcast.transport.params import (
     query_of,
     text_param,
 )
+from runcast.transport.permission import KNOWN, allowed, reads, writes
 from runcast.transport.route import RequestRoute
 from runcast.transport.sse import EventStream
 
@@ -37,17 +39,34 @@ FeedCodecs = Mapping[str, Callable[[int], Codec]]
 """By kind: the feed's own codec for a batch size, for `?codec=feed`."""
 
 
+def checked_stream(request: Request) -> str:
+    """The stream that the path names.
+
+    Raises:
+        InvalidStreamName: it is not `kind:id`.
+    """
+    stream: str = request.path_params["stream"]
+    split_stream(stream)
+    return stream
+
+
+READ: Final = reads(checked_stream)
+WRITE: Final = writes(checked_stream)
+
+
 def create_streams_router(bus: Bus, feed_codecs: FeedCodecs | None = None) -> APIRouter:
     """The routes under `/api/v1/streams`, over `bus`."""
     router = APIRouter(prefix="/api/v1/streams", tags=["streams"], route_class=RequestRoute)
     streams = _Streams(bus, feed_codecs or {})
-    router.post("/{stream}/events", summary="Publish events; answered when they are on disk")(streams.publish)
-    router.get("", summary="The streams there are, by name")(streams.index)
-    router.get("/{stream}", summary="Where a stream begins and ends")(streams.info)
-    router.delete("/{stream}", summary="Forget all events of a stream")(streams.clear)
-    router.get("/{stream}/events", summary="A page of a stream's events")(streams.events)
-    router.post("/{stream}/end", summary="Seal the current run of a stream")(streams.end)
-    router.get("/{stream}/sse", summary="Watch a stream as server-sent events")(streams.sse)
+    router.post("/{stream}/events", summary="Publish events; answered when they are on disk")(
+        allowed(WRITE, streams.publish)
+    )
+    router.get("", summary="The streams there are, by name")(allowed(KNOWN, streams.index))
+    router.get("/{stream}", summary="Where a stream begins and ends")(allowed(READ, streams.info))
+    router.delete("/{stream}", summary="Forget all events of a stream")(allowed(WRITE, streams.clear))
+    router.get("/{stream}/events", summary="A page of a stream's events")(allowed(READ, streams.events))
+    router.post("/{stream}/end", summary="Seal the current run of a stream")(allowed(WRITE, streams.end))
+    router.get("/{stream}/sse", summary="Watch a stream as server-sent events")(allowed(READ, streams.sse))
     return router
 
 
@@ -64,7 +83,9 @@ class _Streams:
         limit = integer_param(query, "limit", 100, 1, MAX_STREAMS)
         found = await self._bus.streams(kind, after, limit)
         rest = found[-1].stream if len(found) == limit else None
-        return json_response({"streams": [self._describe(info) for info in found], "next": rest})
+        may_read = access_of(request.scope).grants.may_read
+        seen = [self._describe(info) for info in found if may_read(info.stream)]
+        return json_response({"streams": seen, "next": rest})
 
     async def info(self, request: Request) -> Response:
         info = await self._bus.info(request.path_params["stream"])
@@ -90,7 +111,7 @@ class _Streams:
 
     async def events(self, request: Request) -> Response:
         scope = Scope.of_stream(request.path_params["stream"])
-        return await events_page(self._bus, scope, query_of(request), native_event)
+        return await events_page(self._bus, request, scope, native_event)
 
     async def sse(self, request: Request) -> Response:
         query, stream = query_of(request), checked_stream(request)
@@ -154,17 +175,6 @@ def receipt(stream: str, appended: list[Appended]) -> dict[str, Any]:
         "duplicates": sum(one.duplicate for one in appended),
         "cursor": str(last.cursor),
     }
-
-
-def checked_stream(request: Request) -> str:
-    """The stream that the path names.
-
-    Raises:
-        InvalidStreamName: it is not `kind:id`.
-    """
-    stream: str = request.path_params["stream"]
-    split_stream(stream)
-    return stream
 
 
 def json_response(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -10,12 +10,13 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from runcast.core.closing import NORMAL
+from runcast.core.closing import NORMAL, POLICY_VIOLATION
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.core.scope import Scope as Streams
 from runcast.live.bus import Bus
 from runcast.live.codec import Chunk, Codec, Message
 from runcast.live.cohort import Wish
+from runcast.transport.access import access_of
 from runcast.transport.sender import SenderSink, ending
 
 HEADERS: Final = [
@@ -50,7 +51,8 @@ class EventStream(Response):
         self._bus = bus
         self._streams = streams
         self._after = after
-        self._wish = Wish(codec, SSE, wanted, bus.settings.batch_size)
+        self._codec = codec
+        self._wanted = wanted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; what is wrong with it is raised before the response begins."""
@@ -62,12 +64,19 @@ class EventStream(Response):
             del code, reason  # a client of SSE reconnects, and gets 204 if the stream has ended
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        hub = self._bus.hub
+        hub, access = self._bus.hub, access_of(scope)
+        visible = access.visible(self._streams, self._wanted)
+        wish = Wish(self._codec, SSE, visible, self._bus.settings.batch_size)
         sink = SenderSink(send_body, finish, hub.buffer_limit_bytes())
-        connection = hub.connect(sink, lambda _: sink.close(NORMAL, ""))
+        release = access.hold(self._streams, lambda _: sink.close(POLICY_VIOLATION, ""))
+        try:
+            connection = hub.connect(sink, lambda _: sink.close(NORMAL, ""))
+        except BaseException:
+            release()
+            raise
         try:
             sink.write(_comment())
-            await hub.subscribe(connection, self._streams, self._wish, self._after)
+            await hub.subscribe(connection, self._streams, wish, self._after)
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             with suppress(TimeoutError):
                 async with asyncio.timeout(None) as giving_up, asyncio.TaskGroup() as group:
@@ -79,6 +88,7 @@ class EventStream(Response):
                     comments.cancel()
                     leaving.cancel()
         finally:
+            release()
             connection.closed()
 
     async def _comment(self, sink: SenderSink) -> None:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from runcast.errors import RuncastError
 from runcast.live.bus import Bus
+from runcast.transport.permission import KNOWN, OBSERVE, PUBLIC, allowed
 from runcast.transport.prometheus import CONTENT_TYPE, metrics_text
 from runcast.transport.rest import json_response
 from runcast.transport.route import RequestRoute
@@ -22,7 +23,6 @@ def create_system_router(bus: Bus, version: str) -> APIRouter:
     router = APIRouter(tags=["system"], route_class=RequestRoute)
     started = time.monotonic()
 
-    @router.get("/health", summary="200 if the log can be read, else 503")
     async def health(_: Request) -> Response:
         try:
             await bus.head()
@@ -30,7 +30,6 @@ def create_system_router(bus: Bus, version: str) -> APIRouter:
             return json_response({"status": "failing", "detail": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE)
         return json_response({"status": "ok"})
 
-    @router.get("/api/status", summary="What runs here")
     async def status(_: Request) -> Response:
         head = await bus.head()
         live = bus.live_statistics()
@@ -44,8 +43,10 @@ def create_system_router(bus: Bus, version: str) -> APIRouter:
         }
         return json_response(answer)
 
-    @router.get("/metrics", summary="Metrics for Prometheus")
     async def metrics(_: Request) -> Response:
         return Response(metrics_text(bus), media_type=CONTENT_TYPE)
 
+    router.get("/health", summary="200 if the log can be read, else 503")(allowed(PUBLIC, health))
+    router.get("/api/status", summary="What runs here")(allowed(KNOWN, status))
+    router.get("/metrics", summary="Metrics for Prometheus")(allowed(OBSERVE, metrics))
     return router

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from runcast.core.closing import MESSAGE_TOO_BIG, POLICY_VIOLATION, SERVICE_RESTART, TRY_AGAIN_LATER
-from runcast.errors import LogError, Restarting, RuncastError, TooLarge
+from runcast.errors import LogError, Restarting, RuncastError, TooLarge, Unauthenticated
 from runcast.live.codec import Framing
 from runcast.live.connection import Connection
 from runcast.live.sink import Pressure, Sink
@@ -20,7 +20,8 @@ from runcast.transport.sender import SenderSink, ending
 EXTENSION = "runcast.frames"
 """The scope extension of a server with the fast path: a `FrameLink`."""
 
-OnMessage = Callable[[str | bytes], None]
+OnMessage = Callable[[str | bytes], Awaitable[None] | None]
+"""Takes a message; what it returns is awaited before the next one."""
 
 
 DRAIN_S = "runcast.drain_s"
@@ -50,6 +51,7 @@ class WebSocketPeer:
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit_bytes: int) -> None:
         self._receive = receive
         self._send = send
+        self._is_accepted = False
         self._limit_bytes = limit_bytes
         self._link: FrameLink | None = scope.get("extensions", {}).get(EXTENSION)
         self._sender = (
@@ -71,12 +73,29 @@ class WebSocketPeer:
         return DEFLATED if self._link.deflate else FRAMES
 
     async def _accept(self) -> bool:
-        """Complete the handshake; False if the client has gone already."""
+        """Complete the handshake, if it is not yet; False if the client has gone already."""
+        if self._is_accepted:
+            return True
         message = await self._receive()
         if message["type"] != "websocket.connect":
             return False
         await self._send({"type": "websocket.accept"})
+        self._is_accepted = True
         return True
+
+    async def first_message(self, within_s: float) -> str | bytes:
+        """Accept, and wait for the client to say who it is.
+
+        Raises:
+            Unauthenticated: it has not said anything in time, or has gone.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                if await self._accept():
+                    message = await self._receive()
+                    if message["type"] == "websocket.receive":
+                        return _content(message)
+        raise Unauthenticated
 
     async def refuse(self, text: str, code: int, reason: str) -> None:
         """Accept, say why in a message of the feed's own words, and close: instead of `run`."""
@@ -117,14 +136,20 @@ class WebSocketPeer:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
-            text = message.get("text")
-            on_message(message.get("bytes", b"") if text is None else text)
+            answer = on_message(_content(message))
+            if answer is not None:
+                await answer
 
     async def _send_text(self, data: bytes | str) -> None:
         await self._send({"type": "websocket.send", "text": data})
 
     async def _send_close(self, code: int, reason: str) -> None:
         await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+def _content(message: Message) -> str | bytes:
+    text = message.get("text")
+    return message.get("bytes", b"") if text is None else text
 
 
 def close_code(error: RuncastError) -> int:

@@ -8,7 +8,9 @@ from starlette.responses import Response
 
 from runcast.live.bus import Bus
 from runcast.sources.claude_code.hooks import decode_hook, publishes_of
+from runcast.transport.access import access_of
 from runcast.transport.body import read_body
+from runcast.transport.permission import KNOWN, allowed
 from runcast.transport.rest import json_response
 from runcast.transport.route import RequestRoute
 
@@ -17,7 +19,9 @@ def create_ingest_router(bus: Bus) -> APIRouter:
     """The route over `bus`, for a FastAPI app of one's own. The bus must know the kind `SESSION`."""
     router = APIRouter(tags=["sources"], route_class=RequestRoute)
     ingest = _Ingest(bus)
-    router.post("/ingest/claude-code", summary="What a hook of Claude Code tells")(ingest.claude_code)
+    router.post("/ingest/claude-code", summary="What a hook of Claude Code tells")(
+        allowed(KNOWN, ingest.claude_code)
+    )
     return router
 
 
@@ -30,5 +34,7 @@ class _Ingest:
     async def claude_code(self, request: Request) -> Response:
         """Answered after the commit, by an empty object: Claude Code acts on what a hook answers."""
         body = await read_body(request, self._bus.settings.request_max_bytes)
-        await self._bus.publish_all(publishes_of(decode_hook(body), self._bus.now_us()))
+        events = publishes_of(decode_hook(body), self._bus.now_us())
+        access_of(request.scope).check_write(event.stream for event in events)
+        await self._bus.publish_all(events)
         return json_response({})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from runcast.core.event import format_time
@@ -22,8 +22,8 @@ MAX_PAGES = 256
 LAST_POSITION = 2**63 - 1
 
 
-async def list_sessions(bus: Bus, query: Query) -> dict[str, Any]:
-    """A page of the list: `sessions`, and `next` to go on from (null at its end).
+async def list_sessions(bus: Bus, query: Query, may_read: Callable[[str], bool]) -> dict[str, Any]:
+    """A page of the list: `sessions` that may be read, and `next` to go on from (null at its end).
 
     Raises:
         InvalidInput: a parameter cannot be; names it.
@@ -37,7 +37,8 @@ async def list_sessions(bus: Bus, query: Query) -> dict[str, Any]:
         after = text_param(query, "after", "")
         found = await bus.streams(KIND, f"{KIND}:{after}" if after else "", limit)
         rest = session_id(found[-1]) if len(found) == limit else None
-    return {"sessions": await describe_all(bus, found), "next": rest}
+    seen = [info for info in found if may_read(info.stream)]
+    return {"sessions": await describe_all(bus, seen), "next": rest}
 
 
 async def describe_all(bus: Bus, infos: Sequence[StreamInfo]) -> list[dict[str, Any]]:

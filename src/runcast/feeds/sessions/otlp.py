@@ -14,14 +14,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runcast.errors import InvalidInput, RuncastError, TooLarge
+from runcast.errors import Forbidden, InvalidInput, RuncastError, TooLarge
 from runcast.kinds.base import Publish
 from runcast.live.bus import Bus
 from runcast.sources.otlp import answer, decode, logs, spans
 from runcast.sources.otlp.answer import Code
 from runcast.sources.otlp.decode import Malformed, MissingExtra
 from runcast.sources.publishing import publish_each
+from runcast.transport.access import Access, access_of
 from runcast.transport.body import read_body
+from runcast.transport.permission import KNOWN, allowed
 from runcast.transport.problem import RETRY_AFTER_S, status_of
 from runcast.transport.route import RequestRoute
 
@@ -43,9 +45,13 @@ def create_otlp_router(bus: Bus) -> APIRouter:
     """
     router = APIRouter(tags=["telemetry"], route_class=RequestRoute)
     receiver = _Receiver(bus)
-    router.post("/v1/logs", summary="OTLP: log records of agents, as session events")(receiver.logs)
-    router.post("/v1/traces", summary="OTLP: spans of agents, as session events")(receiver.traces)
-    router.post("/v1/metrics", summary="OTLP: accepted and not kept")(receiver.metrics)
+    router.post("/v1/logs", summary="OTLP: log records of agents, as session events")(
+        allowed(KNOWN, receiver.logs)
+    )
+    router.post("/v1/traces", summary="OTLP: spans of agents, as session events")(
+        allowed(KNOWN, receiver.traces)
+    )
+    router.post("/v1/metrics", summary="OTLP: accepted and not kept")(allowed(KNOWN, receiver.metrics))
     return router
 
 
@@ -89,6 +95,7 @@ class _Receiver:
             limit = self._bus.settings.request_max_bytes
             unpack = partial(decode.unpack, body, encoding, limit)
             taken = await asyncio.to_thread(_take, lambda: read(unpack(), content_type), tell)
+            _reject_forbidden(taken, access_of(request.scope))
             await self._publish(taken)
         except RuncastError as error:
             self._bus.refused[error.code] += 1
@@ -137,6 +144,19 @@ def _take(read: Callable[[], Iterator[Any]], tell: _Mapping) -> _Taken:
         else:
             taken.ignored += 1
     return taken
+
+
+def _reject_forbidden(taken: _Taken, access: Access) -> None:
+    """A record of a session to which whoever sends it may not write is rejected alone."""
+    kept: list[list[Publish]] = []
+    for events in taken.events:
+        try:
+            access.check_write(event.stream for event in events)
+        except Forbidden as error:
+            taken.reject(str(error))
+        else:
+            kept.append(events)
+    taken.events = kept
 
 
 def _content_type(request: Request) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,11 +27,21 @@ from runcast.kinds.session_summary import SUMMARY
 from runcast.kinds.session_totals import TOTALS, totals_document
 from runcast.live.bus import Bus
 from runcast.live.folds import State, advance_all
+from runcast.transport.access import access_of
 from runcast.transport.body import decode_mappings, read_body
 from runcast.transport.events import events_page
 from runcast.transport.params import query_of
+from runcast.transport.permission import KNOWN, OBSERVE, allowed, reads, writes
 from runcast.transport.rest import json_response, receipt
 from runcast.transport.route import RequestRoute
+
+
+def _stream(request: Request) -> str:
+    return stream_name(KIND, request.path_params["session_id"])
+
+
+READ: Final = reads(_stream)
+WRITE: Final = writes(_stream)
 
 
 def create_sessions_router(bus: Bus) -> APIRouter:
@@ -40,15 +52,23 @@ def create_sessions_router(bus: Bus) -> APIRouter:
     # `:path`: an id with a slash is answered like any other that cannot be, not by a handshake that fails
     router.routes.append(WebSocketRoute("/ws/events/{session_id:path}", socket, name="session_events"))
     router.routes.append(WebSocketRoute("/ws/events", socket, name="all_session_events"))
-    router.get("/api/sessions", summary="The sessions there are")(sessions.index)
-    router.get("/api/sessions/{session_id}", summary="A session's totals")(sessions.totals)
-    router.get("/api/sessions/{session_id}/events", summary="A page of a session's events")(sessions.events)
-    router.post("/api/sessions/{session_id}/events", summary="Publish events of a session")(sessions.publish)
-    router.get("/api/sessions/{session_id}/bottlenecks", summary="What slows a session down")(
-        sessions.bottlenecks
+    router.get("/api/sessions", summary="The sessions there are")(allowed(KNOWN, sessions.index))
+    router.get("/api/sessions/{session_id}", summary="A session's totals")(allowed(READ, sessions.totals))
+    router.get("/api/sessions/{session_id}/events", summary="A page of a session's events")(
+        allowed(READ, sessions.events)
     )
-    router.get("/api/events", summary="A page of the events of all sessions")(sessions.all_events)
-    router.get("/api/websocket-metrics", summary="Clients, and what was sent to them")(sessions.metrics)
+    router.post("/api/sessions/{session_id}/events", summary="Publish events of a session")(
+        allowed(WRITE, sessions.publish)
+    )
+    router.get("/api/sessions/{session_id}/bottlenecks", summary="What slows a session down")(
+        allowed(READ, sessions.bottlenecks)
+    )
+    router.get("/api/events", summary="A page of the events of all sessions")(
+        allowed(KNOWN, sessions.all_events)
+    )
+    router.get("/api/websocket-metrics", summary="Clients, and what was sent to them")(
+        allowed(OBSERVE, sessions.metrics)
+    )
     return router
 
 
@@ -59,7 +79,8 @@ class _Sessions:
         self._bus = bus
 
     async def index(self, request: Request) -> Response:
-        return json_response(await list_sessions(self._bus, query_of(request)))
+        may_read = access_of(request.scope).grants.may_read
+        return json_response(await list_sessions(self._bus, query_of(request), may_read))
 
     async def totals(self, request: Request) -> Response:
         stream = _stream(request)
@@ -88,10 +109,10 @@ class _Sessions:
     async def events(self, request: Request) -> Response:
         scope = Scope.of_stream(_stream(request))
         named = {"session_id": request.path_params["session_id"]}
-        return await events_page(self._bus, scope, query_of(request), encode_document, named)
+        return await events_page(self._bus, request, scope, encode_document, named)
 
     async def all_events(self, request: Request) -> Response:
-        return await events_page(self._bus, Scope.firehose(KIND), query_of(request), encode_document)
+        return await events_page(self._bus, request, Scope.firehose(KIND), encode_document)
 
     async def publish(self, request: Request) -> Response:
         stream = _stream(request)
@@ -104,7 +125,3 @@ class _Sessions:
     async def metrics(self, request: Request) -> Response:
         del request
         return json_response(global_metrics(self._bus))
-
-
-def _stream(request: Request) -> str:
-    return stream_name(KIND, request.path_params["session_id"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from runcast.auth.principal import Principal
 from runcast.core.event import Event, format_time
 from runcast.core.subscription import End, Missing, Notice, Reset
 from runcast.errors import InvalidInput, RuncastError
@@ -83,6 +84,13 @@ def notice_message(notice: Notice, now_us: int) -> Message:
 def pong_message(now_us: int) -> Message:
     """The answer to a client's `ping`."""
     return _control("pong", now_us, {})
+
+
+def authenticated_message(now_us: int, principal: Principal) -> Message:
+    """The answer to an `auth` message on a connection that reads already."""
+    expires_s = principal.expires_s
+    expires = None if expires_s is None else format_time(round(expires_s * 1e6))
+    return _control("authenticated", now_us, {"sub": principal.sub, "expires": expires})
 
 
 def error_message(error: RuncastError, now_us: int) -> Message:

@@ -1,0 +1,149 @@
+"""What whoever asks may do: the one thing that every handler is given, and every check goes through.
+
+The gate (`transport/gate.py`) puts it into the ASGI scope. In an app without our gate there is none, and that app
+decides who may come in: then everything is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from starlette.types import Scope as ASGIScope
+
+from runcast.auth.grants import NOTHING, Grants
+from runcast.auth.principal import LOCAL, Principal
+from runcast.auth.visible import Visible
+from runcast.core.filters import EventSubscriptionFilter
+from runcast.core.scope import Scope
+from runcast.errors import Forbidden, RuncastError, Unauthenticated
+from runcast.transport.holders import Holders, check_same
+
+KEY: Final = "runcast.access"
+
+OnEnd = Callable[[RuncastError], None]
+
+
+class Access:
+    """Somebody (or nobody yet) at the door of one request or connection."""
+
+    __slots__ = ("_holders", "principal")
+
+    def __init__(self, principal: Principal | None, holders: Holders | None = None) -> None:
+        self.principal = principal
+        self._holders = holders
+
+    @property
+    def grants(self) -> Grants:
+        """What is granted; nothing to nobody."""
+        return self.principal.grants if self.principal else NOTHING
+
+    def known(self) -> Principal:
+        """Who it is.
+
+        Raises:
+            Unauthenticated: that is not known.
+        """
+        if self.principal is None:
+            raise Unauthenticated
+        return self.principal
+
+    def check_read(self, stream: str) -> None:
+        """Let whoever asks see `stream`.
+
+        Raises:
+            Unauthenticated, Forbidden: they may not.
+        """
+        if not self.known().grants.may_read(stream):
+            raise Forbidden(f"You may not read {stream}: no grant of yours says so.")
+
+    def check_write(self, streams: Iterable[str]) -> None:
+        """Let whoever asks publish to all of `streams`, or give commands there.
+
+        Raises:
+            Unauthenticated, Forbidden: they may not.
+        """
+        grants = self.known().grants
+        for stream in streams:
+            if not grants.may_write(stream):
+                raise Forbidden(f"You may not write to {stream}: no grant of yours says so.")
+
+    def check_observe(self) -> None:
+        """Let whoever asks see what the server does for everybody: that takes reading everything.
+
+        Raises:
+            Unauthenticated, Forbidden: they may not.
+        """
+        firehose, grants = Scope.firehose(), self.known().grants
+        if not grants.may_watch(firehose) or grants.predicate(firehose) is not None:
+            raise Forbidden("This is for those who may read everything.")
+
+    def check_admin(self) -> None:
+        """Let whoever asks manage keys.
+
+        Raises:
+            Unauthenticated, Forbidden: they may not.
+        """
+        if not self.known().grants.admin:
+            raise Forbidden("This is for administrators.")
+
+    def visible(self, scope: Scope, wanted: EventSubscriptionFilter) -> Visible:
+        """What of `scope` passes `wanted` and may be seen.
+
+        Raises:
+            Unauthenticated, Forbidden: nothing of it may be.
+        """
+        if not self.known().grants.may_watch(scope):
+            raise Forbidden(f"You may not read {scope}: no grant of yours says so.")
+        return Visible(wanted, self.grants, scope)
+
+    async def identify(self, secret: str) -> None:
+        """Take a token or a key, shown on a connection of somebody who was not known.
+
+        Raises:
+            Unauthenticated, IdentityUnavailable: it does not count.
+        """
+        if self._holders is not None:
+            self.principal = await self._holders.authenticator.by_secret(secret)
+
+    async def renew(self, secret: str, scope: Scope, on_end: OnEnd) -> Callable[[], None]:
+        """Take another token or key on a connection that reads `scope`: a new `hold`, before the old one is over.
+
+        Raises:
+            Unauthenticated, IdentityUnavailable: it does not count.
+            Forbidden, Restarting: it allows nothing of the scope, or another part of it.
+            TooMany: whoever it is has too many connections.
+        """
+        if self._holders is None:
+            return _nothing
+        renewed = await self._holders.authenticator.by_secret(secret)
+        check_same(self.known(), renewed.grants, scope)
+        release = self._holders.hold(renewed, scope, on_end)
+        self.principal = renewed
+        return release
+
+    def hold(self, scope: Scope, on_end: OnEnd) -> Callable[[], None]:
+        """Go on reading `scope` for as long as that is allowed; returns what to call when it is over.
+
+        `on_end` is called when it is not any more: what was shown has expired or was revoked, or the grants have
+        changed.
+
+        Raises:
+            TooMany: whoever asks has too many connections.
+        """
+        principal = self.known()
+        if self._holders is None or principal.via == "open":
+            return _nothing
+        return self._holders.hold(principal, scope, on_end)
+
+
+def access_of(scope: ASGIScope) -> Access:
+    """Who is at the door of this request."""
+    return scope.get(KEY) or OPEN
+
+
+OPEN: Final = Access(LOCAL)
+
+
+def _nothing() -> None:
+    pass

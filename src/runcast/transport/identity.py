@@ -1,0 +1,238 @@
+"""Who one is, over HTTP: registering, logging in, tickets, and API keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runcast.auth.authenticator import Authenticator
+from runcast.auth.grants import Grants, parse_grants
+from runcast.auth.keys import ApiKey
+from runcast.auth.principal import Principal
+from runcast.auth.secrets import new_id
+from runcast.auth.users import User
+from runcast.config import Settings
+from runcast.core.event import format_time
+from runcast.core.rate import TokenBucket
+from runcast.errors import Forbidden, InvalidInput, KeyNotFound, TooMany
+from runcast.transport.access import access_of
+from runcast.transport.body import read_body
+from runcast.transport.credentials import COOKIE, set_cookie
+from runcast.transport.permission import ADMIN, KNOWN, PUBLIC, allowed
+from runcast.transport.rest import json_response
+from runcast.transport.route import RequestRoute
+
+MAX_BODY_BYTES = 16 * 1024
+ADDRESSES = 10_000
+"""So many addresses are remembered for their rate."""
+HASHING = 2
+"""So many passwords are hashed at the same time: each takes 64 MiB."""
+
+B = TypeVar("B", bound=msgspec.Struct)
+
+
+class _Registration(msgspec.Struct, forbid_unknown_fields=True):
+    email: str
+    password: str
+    name: str = ""
+
+
+class _Login(msgspec.Struct, forbid_unknown_fields=True):
+    email: str
+    password: str
+
+
+class _Refresh(msgspec.Struct, forbid_unknown_fields=True):
+    refresh_token: str
+
+
+class _NewKey(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    grants: dict[str, Any]
+    expires_in_s: float | None = None
+
+
+class _Change(msgspec.Struct, forbid_unknown_fields=True):
+    grants: dict[str, Any]
+
+
+def create_identity_router(authenticator: Authenticator, settings: Settings) -> APIRouter:
+    """The routes under `/api/v1/auth` and `/api/v1/keys`."""
+    router = APIRouter(prefix="/api/v1", tags=["identity"], route_class=RequestRoute)
+    people, keys = _People(authenticator, settings), _Keys(authenticator)
+    router.post("/auth/register", summary="Make an account")(allowed(PUBLIC, people.register))
+    router.post("/auth/login", summary="A token for an address and a password")(
+        allowed(PUBLIC, people.log_in)
+    )
+    router.post("/auth/refresh", summary="The next token")(allowed(PUBLIC, people.refresh))
+    router.post("/auth/logout", summary="Let this browser's cookie, or this token, count no longer")(
+        allowed(KNOWN, people.log_out)
+    )
+    router.get("/auth/me", summary="Who I am and what I may do")(allowed(KNOWN, people.me))
+    router.post("/auth/tickets", summary="A ticket for a URL, for one use within a minute")(
+        allowed(KNOWN, people.ticket)
+    )
+    router.get("/keys", summary="All API keys, without their secrets")(allowed(ADMIN, keys.index))
+    router.post("/keys", summary="Make an API key; it is shown this once")(allowed(ADMIN, keys.create))
+    router.patch("/keys/{key_id}", summary="Give a key other grants")(allowed(ADMIN, keys.change))
+    router.delete("/keys/{key_id}", summary="Revoke a key")(allowed(ADMIN, keys.revoke))
+    return router
+
+
+class _People:
+    """The handlers for people. Each raises `RuncastError`, which the app answers as a problem."""
+
+    def __init__(self, authenticator: Authenticator, settings: Settings) -> None:
+        self._authenticator = authenticator
+        self._settings = settings
+        self._attempts: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._hashing = asyncio.Semaphore(HASHING)
+
+    async def register(self, request: Request) -> Response:
+        self._count_attempt(request)
+        if not self._settings.registration:
+            raise Forbidden("Nobody can register here; ask whoever runs this server.")
+        wanted = await _body(request, _Registration)
+        users = self._authenticator.users
+        async with self._hashing:
+            user = await asyncio.to_thread(users.register, wanted.email, wanted.password, wanted.name)
+        return json_response(await self._session(_principal(user), user), HTTPStatus.CREATED)
+
+    async def log_in(self, request: Request) -> Response:
+        self._count_attempt(request)
+        shown = await _body(request, _Login)
+        async with self._hashing:
+            user = await asyncio.to_thread(self._authenticator.users.log_in, shown.email, shown.password)
+        return json_response(await self._session(_principal(user), user))
+
+    async def refresh(self, request: Request) -> Response:
+        self._count_attempt(request)
+        shown = await _body(request, _Refresh)
+        principal, following = await asyncio.to_thread(
+            self._authenticator.passes.refresh, shown.refresh_token
+        )
+        user = await asyncio.to_thread(self._authenticator.users.find, principal.sub)
+        if user is None:
+            raise Forbidden("This account is closed.")
+        return json_response({**self._token(_principal(user)), "refresh_token": following})
+
+    async def log_out(self, request: Request) -> Response:
+        principal = access_of(request.scope).known()
+        await asyncio.to_thread(self._revoke, principal)
+        answer = json_response({"logged_out": True})
+        answer.raw_headers.append((b"set-cookie", set_cookie("", secure=False, max_age_s=0)))
+        return answer
+
+    async def me(self, request: Request) -> Response:
+        principal = access_of(request.scope).known()
+        expires_s = principal.expires_s
+        return json_response(
+            {
+                "sub": principal.sub,
+                "via": principal.via,
+                "email": principal.email,
+                "name": principal.name,
+                "grants": msgspec.to_builtins(principal.grants),
+                "expires": None if expires_s is None else format_time(round(expires_s * 1e6)),
+            }
+        )
+
+    async def ticket(self, request: Request) -> Response:
+        principal = access_of(request.scope).known()
+        ticket = await asyncio.to_thread(self._authenticator.passes.ticket, principal)
+        return json_response({"ticket": ticket, "cookie": COOKIE})
+
+    async def _session(self, principal: Principal, user: User) -> dict[str, Any]:
+        refresh_token = await asyncio.to_thread(self._authenticator.passes.refresh_token, principal)
+        person = {"id": user.id, "email": user.email, "name": user.name}
+        return {**self._token(principal), "refresh_token": refresh_token, "user": person}
+
+    def _token(self, principal: Principal) -> dict[str, Any]:
+        lifetime_s = self._settings.token_lifetime_s
+        fresh = msgspec.structs.replace(principal, credential=f"token:{new_id()}")
+        token = self._authenticator.tokens.make(fresh, lifetime_s)
+        return {"access_token": token, "token_type": "bearer", "expires_in": round(lifetime_s)}
+
+    def _revoke(self, principal: Principal) -> None:
+        if principal.via == "cookie":
+            self._authenticator.passes.revoke(principal.credential.partition(":")[2])
+        elif principal.via == "token" and principal.credential != "token:":
+            self._authenticator.revocations.revoke(principal.credential, principal.expires_s)
+
+    def _count_attempt(self, request: Request) -> None:
+        address = request.client.host if request.client else ""
+        rate = self._settings.login_rate
+        bucket = self._attempts.pop(address, None) or TokenBucket(rate / 60, rate)
+        self._attempts[address] = bucket
+        if len(self._attempts) > ADDRESSES:
+            self._attempts.popitem(last=False)
+        if not bucket.take(asyncio.get_running_loop().time()):
+            raise TooMany(f"More than {rate} attempts in a minute from your address; wait a little.")
+
+
+class _Keys:
+    """The handlers for API keys. Each raises `RuncastError`, which the app answers as a problem."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._keys = authenticator.keys
+        self._now_s = authenticator.now_s
+
+    async def index(self, request: Request) -> Response:
+        del request
+        return json_response({"keys": [_describe(key) for key in await asyncio.to_thread(self._keys.list)]})
+
+    async def create(self, request: Request) -> Response:
+        wanted = await _body(request, _NewKey)
+        expires_s = None if wanted.expires_in_s is None else self._now_s() + wanted.expires_in_s
+        grants = parse_grants(wanted.grants)
+        key, text = await asyncio.to_thread(self._keys.create, wanted.name, grants, expires_s)
+        return json_response({**_describe(key), "key": text}, HTTPStatus.CREATED)
+
+    async def change(self, request: Request) -> Response:
+        grants: Grants = parse_grants((await _body(request, _Change)).grants)
+        key_id: str = request.path_params["key_id"]
+        if not await asyncio.to_thread(self._keys.change, key_id, grants):
+            raise KeyNotFound
+        return json_response({"id": key_id, "grants": msgspec.to_builtins(grants)})
+
+    async def revoke(self, request: Request) -> Response:
+        key_id: str = request.path_params["key_id"]
+        if not await asyncio.to_thread(self._keys.revoke, key_id):
+            raise KeyNotFound
+        return json_response({"id": key_id, "revoked": True})
+
+
+def _principal(user: User) -> Principal:
+    return Principal(sub=user.id, via="token", grants=user.grants, email=user.email, name=user.name or None)
+
+
+def _describe(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "grants": msgspec.to_builtins(key.grants),
+        "created": _time(key.created_s),
+        "expires": _time(key.expires_s),
+        "revoked": _time(key.revoked_s),
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else format_time(round(seconds * 1e6))
+
+
+async def _body(request: Request, wanted: type[B]) -> B:
+    body = await read_body(request, MAX_BODY_BYTES)
+    try:
+        return msgspec.json.decode(body, type=wanted)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"body: {error}.", field="body") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidInput("body: not valid JSON.", field="body") from None
