@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -48,6 +49,8 @@ from runcast.transport.problem import answer_with, handle_http
 from runcast.transport.rest import create_streams_router
 from runcast.transport.system import create_system_router
 from runcast.transport.websocket import DRAIN_S
+
+logger = logging.getLogger("runcast.app")
 
 KINDS = (SESSION,)
 CORS: Final[dict[str, Any]] = {
@@ -148,12 +151,19 @@ def _works(bus: Bus, holders: Holders | None) -> list[Coroutine[Any, Any, None]]
 
 @asynccontextmanager
 async def _meanwhile(*works: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
-    """Let `works` run beside the server, and cancel them when it ends. None of them raises."""
+    """Let `works` run beside the server, and cancel them when it ends. One that fails harms nothing else."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work) for work in works]
+        tasks = [group.create_task(_guarded(work)) for work in works]
         yield
         for task in tasks:
             task.cancel()
+
+
+async def _guarded(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:  # a task's root
+        logger.exception("something that goes on beside the server has failed, and is not begun again")
 
 
 def _tune_interpreter() -> None:

@@ -26,7 +26,7 @@ NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
-_LISTS = frozenset({"allowed_origins", "api_keys"})
+_LISTS = frozenset({"allowed_origins", "api_keys", "trusted_proxies"})
 
 
 def _doc(text: str) -> Meta:
@@ -57,6 +57,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jwks_url: Annotated[str, _doc("where an identity provider's keys are, for tokens signed by it")] = ""
     jwt_issuer: Annotated[str, _doc("what a token's iss must be; empty is any")] = ""
     jwt_audience: Annotated[str, _doc("what a token's aud must be; empty is any")] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...], _doc("addresses of proxies in front whose forwarding headers count, if it is locked")
+    ] = ()
     registration: Annotated[bool, _doc("whether people may register; without further grants")] = True
     token_lifetime_s: Annotated[Positive, _doc("of the tokens that a login gives")] = 900.0
     unauthenticated_s: Annotated[Positive, _doc("so long a WebSocket may take to say who it is")] = 60.0

@@ -24,6 +24,7 @@
     │   ├── LogFull               (retryable) no space is left on the disk
     │   ├── LogReadOnly
     │   ├── LogCorrupt
+    │   ├── LogGone               the file was removed or replaced while it was open
     │   ├── LogTooNew             written by a newer Runcast
     │   └── StaleToken            a lease was lost to another owner
     ├── ServerError               a server was asked, and its answer is none that a client can use
@@ -221,6 +222,13 @@ class LogCorrupt(LogError):
 
     code = "log_corrupt"
     message = "The log's file is damaged or is not a Runcast log."
+
+
+class LogGone(LogError):
+    """The log's file was removed or replaced while it was open. Nothing was stored: it could never be read again."""
+
+    code = "log_gone"
+    message = "The log's file was removed or replaced; nothing was stored. Restart whatever uses it."
 
 
 class LogTooNew(LogError):

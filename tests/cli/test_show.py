@@ -74,9 +74,9 @@ def test_a_session_is_shown(ask: Run) -> None:
     shown = ask("show", "session:s").out
     for words in (
         "session:s, open",
-        "Mend the \ufffd[31mtests",
+        "Mend the tests",
         "200 tokens, 9,000 input",
-        "2 calls of tools, 1 running",
+        "2 tool calls, 1 running",
         "running calls",
         "tokens by tool",
         "tokens by model",
@@ -129,3 +129,61 @@ def test_a_trimmed_stream_says_how_much_is_kept(run: Run, log: Path) -> None:
     owner.close()
     assert "2 kept of 5" in run("show", "job:t").out
     assert run("streams").out.split("job:t")[1].split()[0] == "2"
+
+
+def test_times_are_those_of_the_events_not_of_their_import(run: Run) -> None:
+    old = (
+        b'{"type":"message","id":"%d","time":"2026-02-11T10:00:%02dZ","data":{"output_summary":"n%d"}}\n'
+        % (n, n, n)
+        for n in (1, 9, 5)
+    )
+    run("publish", "session:old", stdin=b"".join(old))
+    run("publish", "job:old", "step", "--time", "2026-02-11T10:00:00Z")
+    run("publish", "session:new", "message")
+    shown = run("show", "session:old").out
+    (latest,) = [line for line in shown.splitlines() if line.startswith("last one")]
+    assert "2026-02-11T10:00:09.000Z" in latest
+    assert latest.rstrip().endswith(" d ago")
+    assert [line.split()[-1] for line in shown.split("last events")[1].splitlines()[1:]] == ["n1", "n5", "n9"]
+    assert " d ago" in run("show", "job:old").out
+    rows = [line.strip() for line in run("streams").out.splitlines() if ":" in line]
+    assert rows[-1].startswith("session:old")
+    assert rows[-1].rstrip().endswith(" d ago")
+
+
+def test_the_last_events_are_a_line_each(run: Run) -> None:
+    for number in range(3):
+        run("publish", "job:1", f"step{number}", "--data", '{"text": "' + "long " * 400 + '"}')
+    lines = run("show", "job:1", "--last", "2").out.split("last events")[1].splitlines()[1:]
+    assert [line.split()[1] for line in lines] == ["step1", "step2"]
+    assert all(len(line) == 500 for line in lines)
+
+
+def test_tokens_by_tool_sum_up(run: Run) -> None:
+    def spend(tokens: int, **data: str) -> None:
+        words = "".join(f', "{name}": "{value}"' for name, value in data.items())
+        run("publish", "session:s", "message", "--data", f'{{"cost_tokens": {tokens}{words}}}')
+
+    spend(70)
+    for number in range(12):
+        spend(100 + number, tool_name=f"T{number}", agent_id="a", model="m")
+    shown = run("show", "session:s").out
+    table = shown.split("tokens by tool")[1].split("tokens by model")[0]
+    rows = [line.rsplit(None, 1) for line in table.splitlines() if line.strip()[:1] in {"T", "("}]
+    assert [row[0].strip() for row in rows[-2:]] == ["(2 more)", "(no tool)"]
+    assert rows[-1][1] == "70"
+    assert sum(int(row[1].replace(",", "")) for row in rows) == 70 + sum(range(100, 112))
+    assert "(no agent)" not in shown.split("tokens by agent")[1]
+
+
+def test_one_of_something_is_no_plural(run: Run) -> None:
+    run("publish", "session:s", "tool_call", "--id", "c", "--data", '{"tool_name": "Bash"}')
+    shown = run("show", "session:s").out
+    assert "1 tool call, 1 running" in shown
+
+
+def test_one_call_took_what_it_took(run: Run) -> None:
+    data = '{"tool_name": "Bash", "execution_duration_seconds": 1.07}'
+    run("publish", "session:s", "tool_call", "--data", data)
+    (row,) = [line for line in run("show", "session:s").out.splitlines() if "100%" in line]
+    assert row.count("1.07 s") == 4

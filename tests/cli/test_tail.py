@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from tests.support.commands import Run
 from tests.support.process import RUNCAST, ServeProcess, clean_env, start_process
 from tests.support.server import WAIT_S
 
-from runcast.cli.lines import LinePrinter, ago, duration
+from runcast.cli.lines import LinePrinter, ago, duration, line_of
+from runcast.cli.output import clean
 from runcast.client.blocking import Client
 from runcast.log.open import open_log
 
@@ -118,7 +120,7 @@ def test_a_line_for_people(run: Run) -> None:
     data = '{"tool_name": "Bash", "output_summary": "a\\nb\\u001b[31m", "cost_tokens": 1200, "status": "error", "execution_duration_seconds": 4.2}'
     run("publish", "session:s", "tool_result", "--data", data)
     (line,) = run("tail", "session:s", "--after", "start", "--limit", "1").out.splitlines()
-    assert line.split("  ", 1)[1] == "tool_result   Bash  error  4.20 s  1,200 tokens  a b\ufffd[31m"
+    assert line.split("  ", 1)[1] == "tool_result   Bash  error  4.20 s  1,200 tokens  a b"
     (line,) = run("tail", "*", "--after", "start", "--limit", "1").out.splitlines()
     assert line.split()[1:3] == ["session:s", "tool_result"]
 
@@ -163,8 +165,6 @@ def test_a_reader_that_goes_away_ends_it_cleanly(run: Run, log: Path) -> None:
 
 
 def test_times_in_words() -> None:
-    from datetime import UTC, datetime
-
     shown = [duration(seconds) for seconds in (0.0001, 0.0034, 0.9996, 4.2, 59.999, 125, 7_500)]
     assert shown == ["<1 ms", "3 ms", "1.00 s", "4.20 s", "1 m 00 s", "2 m 05 s", "2 h 05 m"]
     now = datetime(2026, 1, 2, tzinfo=UTC)
@@ -185,3 +185,35 @@ def test_a_printed_line_is_bounded() -> None:
         {"time": "2026-01-01T00:00:00Z", "type": "x", "stream": "a:b", "data": {"t": "x" * 100_000}}
     )
     assert len(out.getvalue()) < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[1mDefault\x1b[0;39m \x9b31mred", "Default red"),
+        ("\x1b]0;title\x07a \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "a link"),
+        ("\x1bP1$q\x1b\\b\x1b(Bc", "bc"),
+        ("\x1b]0;never ends", "0;never ends"),
+        ("\x9d0;never ends", "\ufffd0;never ends"),
+        ("lone \x1b", "lone \ufffd"),
+        ("\x1b[", ""),
+        ("50\u00a0% [1m stays", "50 % [1m stays"),
+    ],
+)
+def test_escape_sequences_are_left_out_as_a_whole(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+def test_what_a_tool_prints_cannot_take_long_to_clean() -> None:
+    for text in ("\x9d" * 200_000, "\x1b]" * 100_000, "\x1b[" * 100_000, "\x1bP" + "x" * 200_000):
+        assert "\x1b" not in clean(text)
+
+
+def test_values_are_json_and_times_of_other_days_have_a_date() -> None:
+    data = {"usage": {"input_tokens": 3, "of": [True, None]}, "n": 1.5, "text": "two words"}
+    line = line_of({"time": "2026-02-11T12:00:00Z", "type": "usage", "data": data}, with_stream=False).plain
+    assert line.startswith("2026-02-1")
+    assert line.split("  ")[0].count(":") == 2
+    assert line.endswith('usage={"input_tokens":3,"of":[true,null]} n=1.5 text=two words')
+    now = datetime.now(UTC).isoformat()
+    assert line_of({"time": now, "type": "x"}, with_stream=False).plain[2] == ":"

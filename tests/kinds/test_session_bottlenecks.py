@@ -43,6 +43,17 @@ def test_no_duration_is_out_of_range() -> None:
     assert (durations.longer_than(1), durations.longer_than(1e12)) == (2, 0)
 
 
+@pytest.mark.parametrize("seconds", [0.0001, 0.004, 2.5, 0.12345678901, 1e6])
+def test_of_one_call_every_percentile_is_its_own_time(seconds: float) -> None:
+    (tool,) = report(done("Bash", seconds))["tools"]
+    assert tool["p50_seconds"] == tool["p95_seconds"] == tool["max_seconds"] == seconds
+
+
+def test_nothing_is_estimated_beyond_what_was_seen() -> None:
+    (tool,) = report(done("Bash", 1.04, 1.05, 1.06))["tools"]
+    assert 1.04 <= tool["p50_seconds"] <= tool["p95_seconds"] <= tool["max_seconds"] == 1.06
+
+
 def test_nothing_yet() -> None:
     assert report([]) == {"tools": [], "slowest": [], "running": [], "forgotten": 0}
 

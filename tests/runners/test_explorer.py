@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     """A small project, with things in it that are none of an agent's business."""
     root = tmp_path / "project"
     for name, text in {
-        "README.md": "# A thing\n\nIt does things; see src/thing.py, and docs/gone.md.\n",
+        "README.md": "# A thing\n\nFor Node.js and node.js, see src/thing.py, docs/gone.md, path/to/x.py.\n",
         "src/thing.py": "import os\nimport json\n\n# TODO: mend this\ndef thing():\n    return os\n",
         "src/other.py": "from src.thing import thing\nimport os\n",
         "tests/test_thing.py": "def test_one():\n    pass\n\n\ndef test_two():\n    pass\n",
@@ -94,19 +94,79 @@ def test_a_session_is_whole_and_its_calls_are_paired(folder: Path, number: int) 
         assert result["data"]["execution_duration_seconds"] > 0
 
 
-def test_a_subagent_looks_at_the_tests(folder: Path) -> None:
+def test_a_subagent_looks_at_the_tests_within_a_call(folder: Path) -> None:
+    listener = explore(folder, sessions=2)
+    delegations = listener.of_type("delegation")
+    assert len({event["id"] for event in delegations}) == 2
+    for delegation in delegations:
+        agent = delegation["data"]["agent_id"]
+        assert delegation["id"] == f"agent:{agent}"
+        events = [event for _, event in listener.events]
+        (call,) = [event for event in events if event["id"] == delegation["data"]["parent_event_id"]]
+        assert (call["type"], call["data"]["tool_name"], call["data"]["agent_id"]) == (
+            "tool_call",
+            "Task",
+            "explorer",
+        )
+        its = [event for event in events if event["data"]["agent_id"] == agent]
+        assert its[0] is delegation
+        own_calls = {event["id"] for event in its if event["type"] == "tool_call"}
+        assert {event["data"]["parent_event_id"] for event in its[1:]} == own_calls | {delegation["id"]}
+        assert its[-1]["data"]["output_summary"] == "1 file of tests; I saw 2 tests."
+        (result,) = [event for event in events if event["id"] == f"{call['id']}:result"]
+        order = [events.index(event) for event in (call, its[0], its[-1], result)]
+        assert order == sorted(order)
+        assert result["data"]["output_summary"] == its[-1]["data"]["output_summary"]
+
+
+def test_what_the_main_agent_does_belongs_to_its_prompt(folder: Path) -> None:
     listener = explore(folder)
-    (delegation,) = listener.of_type("delegation")
-    its = [event for _, event in listener.events if event["data"]["agent_id"] == "explorer-tests"]
-    assert its[0] is delegation
-    assert all(event["data"]["parent_event_id"] for event in its[1:])
-    assert its[-1]["data"]["output_summary"] == "1 file of tests; I saw 2 tests."
+    (prompt,) = listener.of_type("user_prompt")
+    own = [event for event in listener.of_type("tool_call") if event["data"]["agent_id"] == "explorer"]
+    assert {event["data"]["parent_event_id"] for event in own} == {prompt["id"]}
 
 
-def test_a_file_that_is_only_mentioned_is_a_real_error(folder: Path) -> None:
-    (error,) = explore(folder).of_type("error")
-    assert error["data"]["output_summary"] == "docs/gone.md: No such file or directory."
+def test_a_file_that_is_only_mentioned_is_a_real_error_and_is_announced(folder: Path) -> None:
+    listener = explore(folder)
+    (error,) = listener.of_type("error")
+    assert error["data"]["output_summary"] == "docs/gone.md: there is no such file here."
     assert error["data"]["status"] == "error"
+    said = [event["data"]["output_summary"] for event in listener.of_type("message")]
+    assert any(text.startswith("README.md names docs/gone.md, which I have not seen.") for text in said)
+    assert (
+        "README.md names docs/gone.md, which is not there."
+        in (listener.of_type("completion")[-1]["data"]["output_summary"])
+    )
+
+
+@pytest.mark.parametrize("number", range(len(GOALS)))
+def test_a_session_is_long_enough_to_be_watched(folder: Path, number: int) -> None:
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for command in (["init", "-q"], ["add", "README.md", "src"], ["commit", "-qm", "First"]):
+        subprocess.run([*git, *command], cwd=folder, check=True)
+    listener = explore(folder, sessions=number + 1)
+    stream = listener.events[-1][0]
+    calls = [event for of, event in listener.events if of == stream and event["type"] == "tool_call"]
+    assert 12 <= len(calls) <= 25
+    errors = [event for of, event in listener.events if of == stream and event["type"] == "error"]
+    assert len(errors) == (number == 0), "only the file that is not there"
+
+
+def test_it_thinks_for_a_moment_between_its_steps_and_the_same_one_with_the_same_seed(folder: Path) -> None:
+    def thoughts(seed: int) -> list[float]:
+        paused: list[float] = []
+
+        def pause(seconds: float) -> bool:
+            paused.append(seconds)
+            return False
+
+        Explorer(folder, lambda *_: None, pause, seed=seed).run(once=True)
+        return paused
+
+    first = thoughts(7)
+    assert all(0.4 <= seconds <= 1.5 for seconds in first)
+    assert len(set(first)) > 10
+    assert (thoughts(7) == first, thoughts(8) == first) == (True, False)
 
 
 def test_tokens_are_said_to_be_estimates(folder: Path) -> None:
@@ -142,19 +202,16 @@ def test_nothing_in_the_folder_is_changed(folder: Path) -> None:
     before = state()
     listener = explore(folder, sessions=len(GOALS))
     assert state() == before
-    (status,) = [
-        e for e in listener.of_type("tool_call") if e["data"]["input_summary"] == "git status --short"
-    ]
-    assert status
+    given = [event["data"]["input_summary"] for event in listener.of_type("tool_call")]
+    assert given.count("git log --format= --name-only -5") == 1
     assert any("First" in event["data"]["output_summary"] for event in listener.of_type("tool_result"))
 
 
-def test_the_files_are_those_inside_that_are_not_hidden_or_links(folder: Path) -> None:
+def test_the_files_are_those_inside_that_are_plain_and_not_hidden(folder: Path) -> None:
     assert list(Tools(folder).files()) == [
         "README.md",
         "big.txt",
         "blob.bin",
-        "pipe.txt",
         "src/other.py",
         "src/thing.py",
         "tests/test_thing.py",
@@ -173,7 +230,7 @@ def test_the_files_are_those_inside_that_are_not_hidden_or_links(folder: Path) -
         ("src", "not a file"),
         ("pipe.txt", "not a file"),
         ("blob.bin", "not a text"),
-        ("nowhere.py", "No such file"),
+        ("nowhere.py", "no such file"),
     ],
 )
 def test_what_it_may_not_read(folder: Path, path: str, reason: str) -> None:
@@ -187,5 +244,5 @@ def test_reading_is_bounded_and_commands_are_chosen_from_a_list(folder: Path) ->
     with pytest.raises(ToolError, match="not one of"):
         tools.run("rm -rf /")
     with pytest.raises(ToolError, match="not a git repository"):
-        tools.run("git status --short")
+        tools.run("git log --oneline -20")
     assert tools.run("python --version").startswith("Python 3")

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
 from runcast.log.memory import MemoryLog
 from runcast.sources.claude_code import follow as following
+from runcast.sources.claude_code import merging
 from runcast.sources.claude_code.follow import Follower, Progress, follow
 from runcast.sources.claude_code.positions import Positions
 from runcast.sources.claude_code.publishers import BusPublisher
@@ -237,6 +239,103 @@ async def test_sessions_used_last_come_last_and_main_files_first(bus: Bus, folde
     page = await bus.read_all("session")
     assert [event.stream for event in page.events] == ["session:a", "session:c", "session:b", "session:b"]
     assert page.events[-1].id == "agent:x"
+
+
+# --- a session's files together ------------------------------------------------------------------------------
+
+
+def with_subagents(folder: Path, session: str = "s1") -> None:
+    """A session with two subagents; the numbers are the seconds of the lines."""
+    task: dict[str, Any] = {"description": "Look", "prompt": "Explore!", "subagent_type": "Explore"}
+    ending = line(13, "user", session, message={"content": "No time"}).replace('"timestamp"', '"time"')
+    main = prompt(1, session=session) + called(2, tool="Task", session=session, **task)
+    main += prompt(5, session=session) + answered(9, 2, session=session) + ending
+    (folder / f"{session}.jsonl").write_text(main)
+    agents = folder / session / "subagents"
+    agents.mkdir(parents=True)
+    for agent, first, *rest in (("x", 3, 4, 7, 12), ("y", 4, 5, 6, 10)):
+        text = prompt(first, "Explore!", session, agentId=agent)
+        text += "".join(called(n, session=session, by=agent).replace("toolu_", f"{agent}_") for n in rest)
+        (agents / f"agent-{agent}.jsonl").write_text(text.replace(f'"u{first}"', f'"{agent}{first}"'))
+
+
+MERGED = ["u1:0", "toolu_2", "agent:x", "x_4", "agent:y", "u5:0", "y_5", "y_6", "x_7"]
+MERGED += ["toolu_2:result", "u13:0", "y_10", "x_12"]
+
+
+async def test_the_files_of_a_session_are_told_in_the_order_of_their_times(bus: Bus, folder: Path) -> None:
+    with_subagents(folder)
+    assert (await once(bus, folder)).files_done == 3
+    events = await stored(bus)
+    assert [event.id for event in events] == MERGED
+    assert [event.time for event in events] == sorted(event.time for event in events)
+    begun = {event.id: msgspec.json.decode(event.data) for event in events if event.type == "delegation"}
+    assert {data["parent_event_id"] for data in begun.values()} == {"toolu_2"}
+
+
+async def test_a_stop_between_any_two_batches_leaves_the_order_as_it_is(
+    bus: Bus, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "BATCH_EVENTS", 1)
+    monkeypatch.setattr(merging, "MERGED_BYTES", 1)
+    monkeypatch.setattr(merging, "LEAST_BYTES", 1)
+    with_subagents(folder)
+    for saved in range(3 * len(MERGED)):  # now and then the places are lost as well, as by a kill
+        publisher = BusPublisher(bus)
+        journal = tmp_path / "places" if saved % 3 else None
+        follower = Follower(publisher, folder, Positions(journal, publisher.identity))
+        task = asyncio.create_task(follower.run())
+        while not follower.progress.events and not follower.progress.current:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    assert await ids(bus) == MERGED
+
+
+async def test_a_session_that_goes_on_while_its_files_are_merged(bus: Bus, folder: Path) -> None:
+    with_subagents(folder)
+    publisher = Counting(bus)
+    follower = Follower(publisher, folder, Positions(None))
+    other = folder / "s2.jsonl"
+    publish = publisher.publish
+
+    async def grow(events: Sequence[Publish]) -> list[Publish]:
+        if not publisher.published:
+            other.write_text(prompt(1, session="s2"))
+            with (folder / "s1.jsonl").open("a") as more:
+                more.write(prompt(20))
+        return await publish(events)
+
+    publisher.publish = grow
+    task = asyncio.create_task(follower.run())
+    try:
+        assert await until(bus, lambda found: "u20:0" in found) == [*MERGED, "u20:0"]
+        await until(bus, lambda found: found == ["u1:0"], "s2")
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_merged_or_not_a_real_session_has_the_same_events(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, folder = LONG.removesuffix(".jsonl"), transcript_path(LONG).parent
+    await once(bus, folder)
+    merged = await stored(bus, session)
+    async with Bus(MemoryLog(), [SESSION]) as other:
+        main = transcript_path(LONG)
+        await once(other, main)
+        for agent in sorted(main.with_suffix("").glob("subagents/*.jsonl")):
+            await once(other, agent)
+        apart = await stored(other, session)
+    assert {event.id for event in merged} == {event.id for event in apart}
+    assert spent(merged) == spent(apart)
+
+    def steps_back(events: list[Event]) -> int:
+        """Of over a second: within one file, the results of parallel calls are written as they come."""
+        return sum(event.time < before.time - 1_000_000 for before, event in pairwise(events))
+
+    assert (steps_back(merged), steps_back(apart) > 0) == (0, True)
 
 
 # --- going on after a stop ---------------------------------------------------------------------------------

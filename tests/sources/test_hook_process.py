@@ -1,10 +1,12 @@
 """`runcast hook claude-code` as Claude Code runs it: it never fails, says nothing, and keeps what can be kept."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +50,11 @@ def run_hook(told: bytes | dict[str, Any], **env: str) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiled modules go where the tests' other files go."""
+    """Compiled modules go where the tests' other files go, and so does what hooks note in the user's data."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
 
 
@@ -140,8 +144,41 @@ def test_the_next_hook_that_gets_through_takes_the_spool_along(path: Path) -> No
     bad = spool_folder(path) / "0-1-a-3.json"
     bad.write_bytes(b"{{{")
     run_hook(body(2), RUNCAST_LOG=str(path))
-    assert ids(path) == ["toolu_0", "toolu_1", "toolu_2"]
+    assert ids(path) == ["toolu_0", "toolu_2", "toolu_1"], "first what it is told itself"
     assert [entry.name for entry in spool_folder(path).iterdir()] == ["0-1-a-3.json.bad"]
+
+
+def test_what_goes_wrong_with_the_spool_costs_nothing_but_a_note(path: Path) -> None:
+    run_hook(body(0), RUNCAST_LOG=str(path))
+    spool_folder(path).write_text("in the way")
+    run_hook(body(1), RUNCAST_LOG=str(path))
+    assert ids(path) == ["toolu_0", "toolu_1"]
+    assert "NotADirectoryError" in last_failures(Settings(log=str(path)))[0]
+
+
+def test_whatever_goes_wrong_the_event_is_kept(path: Path) -> None:
+    """The schema is what nobody's code expects: no error of the log's, and the event goes to the spool."""
+    run_hook(body(0), RUNCAST_LOG=str(path))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE meta RENAME TO other")
+        connection.commit()
+    run_hook(body(1), RUNCAST_LOG=str(path))
+    assert waits(spool_folder(path)) == 1
+    program = (
+        "import sys; sys.argv = ['runcast', 'hook', 'claude-code']\n"
+        "from runcast.log.sqlite.once import LogOnce\n"
+        "def fail(*_): raise ZeroDivisionError\n"
+        "LogOnce.append = fail\n"
+        "from runcast.cli import main; main()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps(body(2)).encode(),
+        env={**clean_env(), "RUNCAST_LOG": str(path.with_name("new.db"))},
+        check=True,
+    )
+    assert waits(spool_folder(path.with_name("new.db"))) == 1
+    assert "ZeroDivisionError" in last_failures(Settings(log=str(path)))[-1]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +189,7 @@ def test_the_next_hook_that_gets_through_takes_the_spool_along(path: Path) -> No
         b"\xff\xfe\x00",
         b"[]",
         b"{}",
-        b'{"session_id": "../x", "hook_event_name": "Stop"}',
+        b'{"session_id": "..", "hook_event_name": "Stop"}',
         b"[" * 9_999,
     ],
 )
@@ -336,6 +373,8 @@ def test_it_imports_next_to_nothing(path: Path) -> None:
         "logging",
         "email",
         "importlib.metadata",
+        "importlib.resources",
+        "hashlib",
         "platformdirs",
         "typing_extensions",
     }

@@ -11,8 +11,11 @@ from runcast.errors import InvalidEvent, InvalidStreamName
 from runcast.kinds.base import Publish, accept
 from runcast.kinds.session import MAX_SUMMARY_CHARS, SESSION
 from runcast.sources.claude_code.hooks import EXTRA_MAX_FIELDS, FIELD_MAX_CHARS, decode_hook, publishes_of
+from runcast.sources.claude_code.transcript import Transcript
+from runcast.sources.naming import session_stream
 
 NOW = 1_780_000_000_000_000
+LINE = b'{"type": "user", "uuid": "u", "timestamp": "2026-01-01T00:00:00Z", "message": {"content": "Hi"}}'
 EVENT_MAX_BYTES = 256 * 1024
 
 
@@ -217,7 +220,26 @@ def test_what_does_not_say_what_happened_is_refused(fields: dict[str, Any]) -> N
         publishes_of(hook("", **fields), NOW)
 
 
-@pytest.mark.parametrize("session_id", [None, "", "../x", 5, "a" * 300])
+@pytest.mark.parametrize("session_id", [None, "", "..", 5])
 def test_what_does_not_say_in_which_session_is_refused(session_id: object) -> None:
     with pytest.raises(InvalidStreamName):
         publishes_of(hook("Stop", session_id=session_id), NOW)
+
+
+@pytest.mark.parametrize("session_id", ["a/b", "../x", "a" * 300, "é"])
+def test_a_session_that_no_stream_can_be_called_after_is_made_to_fit(session_id: str) -> None:
+    told = tell("Stop", session_id=session_id)
+    assert told.stream == session_stream(session_id)
+    (read,) = Transcript(session_id).feed(LINE)
+    assert read.stream == told.stream, "the transcript is in the same stream"
+
+
+def test_what_nests_too_deep_is_left_out() -> None:
+    def nested(depth: int) -> Any:
+        return [nested(depth - 1)] if depth else []
+
+    told = tell("PreToolUse", tool_name="X", tool_input={"a": nested(80)}, extra=nested(80), other=nested(50))
+    assert "tool_input" not in told.data
+    assert "extra" not in told.data
+    assert told.data["other"] == nested(50)
+    assert told.data["input_summary"].startswith('{"a":[[[')

@@ -66,7 +66,7 @@ def test_a_hook_is_an_event_of_its_session(server: AppServer) -> None:
         (b"[]", "body"),
         (b"x" * 5_000_000, "body"),
         (b"{}", "hook_event_name"),
-        (json.dumps({**HOOK, "session_id": "../x"}).encode(), "stream"),
+        (json.dumps({**HOOK, "session_id": ".."}).encode(), "stream"),
     ],
 )
 def test_what_is_no_hook_is_a_problem(body: bytes, field: str, server: AppServer) -> None:

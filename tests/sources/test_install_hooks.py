@@ -17,6 +17,7 @@ from runcast.sources.claude_code.settings import (
     EVENTS,
     OLD_EVENTS,
     SUFFIX,
+    SettingsChanged,
     SettingsFile,
     command_hook,
     events_of_ours,
@@ -122,6 +123,15 @@ def test_hooks_that_are_none_are_refused(hooks: object) -> None:
 @pytest.mark.parametrize("address", ["localhost:8000", "ftp://x", "http://", "http://x/?a=1", ""])
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="http"):
+        http_hook(address)
+
+
+@pytest.mark.parametrize("address", ["http://[oops/x", "http://[::1", "http://a]b/ingest/claude-code"])
+def test_a_foreign_address_that_is_none_is_not_ours(address: str) -> None:
+    theirs = {"hooks": {"Stop": [{"hooks": [{"type": "http", "url": address}]}]}}
+    assert uninstalled(installed(theirs, OURS, EVENTS)) == theirs
+    assert events_of_ours(theirs) == []
+    with pytest.raises(ConfigError, match="not the address"):
         http_hook(address)
 
 
@@ -278,3 +288,53 @@ def test_a_path_with_spaces_is_one_word_of_the_command(home: Path, monkeypatch: 
     command = json.loads(user_file(home).read_text())["hooks"]["Stop"][0]["hooks"][0]["command"]
     assert os.system(f"PATH=/bin; {command}") == 0
     assert (home / "ran").read_text() == "hook claude-code\n"
+
+
+def a_claude(home: Path, script: str) -> None:
+    """A `claude` that does something before it says its version."""
+    program = home / "bin" / "claude"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\necho '2.1.38 (Claude Code)'\n")
+    program.chmod(0o755)
+
+
+def test_what_is_written_while_the_version_is_asked_is_kept(home: Path) -> None:
+    path = user_file(home, '{"model": "opus"}')
+    a_claude(home, f"""echo '{{"model": "sonnet"}}' > {path}""")
+    install_hooks()
+    settings = json.loads(path.read_text())
+    assert settings["model"] == "sonnet"
+    assert events_of_ours(settings) == list(EVENTS)
+
+
+@pytest.mark.parametrize("before", ['{"model": "opus"}', None])
+def test_what_is_written_since_the_file_was_read_is_not_overwritten(home: Path, before: str | None) -> None:
+    path = user_file(home, before)
+    file = SettingsFile(path)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"model": "sonnet"}')
+    with pytest.raises(SettingsChanged, match="changed by another program"):
+        file.write(installed(file.settings, OURS, EVENTS))
+    assert path.read_text() == '{"model": "sonnet"}'
+    assert [entry.name for entry in path.parent.iterdir()] == ["settings.json"]
+
+
+def test_it_is_tried_once_more_and_then_it_is_an_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = user_file(home, '{"number": 0}')
+    read = SettingsFile.__init__
+    times = [1]
+
+    def meanwhile(file: SettingsFile, given: Path) -> None:
+        read(file, given)
+        if times[0] > 0:
+            times[0] -= 1
+            path.write_text(f'{{"number": {times[0] + 1}}}')
+
+    monkeypatch.setattr(SettingsFile, "__init__", meanwhile)
+    install_hooks()
+    settings = json.loads(path.read_text())
+    assert (settings["number"], events_of_ours(settings)) == (1, list(EVENTS))
+    times[0] = 2
+    with pytest.raises(ConfigError, match="changed by another program"):
+        install_hooks(uninstall=True)
+    assert json.loads(path.read_text()) == {"number": 1}

@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import os
+import stat
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from runcast.config import Settings
+from runcast.core.event import Event
 from runcast.errors import Busy, LogError, LogFull
 from runcast.kinds.base import Publish
 from runcast.kinds.session import SESSION
@@ -190,3 +193,56 @@ def test_a_log_in_memory_has_no_spool() -> None:
             await follow_spool(bus)
 
     asyncio.run(run())
+
+
+def test_what_the_system_does_not_let_us_read_holds_up_nothing(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(folder, [event(1)], NOW + 1)
+    (folder / f"{0:017d}-1-a-1.json").mkdir()
+    (folder / f"{1:017d}-1-a-1.json").symlink_to(f"{1:017d}-1-a-1.json")  # to itself: it can never be opened
+    taken = Taken()
+    with pytest.raises(LogError, match="1 files that are passed over"):
+        drain(folder, taken)
+    assert taken == ["e1"]
+    assert (folder / f"{0:017d}-1-a-1.json.bad").is_dir()
+    assert "moved aside" in caplog.text
+    (folder / f"{1:017d}-1-a-1.json").unlink()
+    assert drain(folder, taken) == waits(folder) == 0
+
+
+@pytest.mark.parametrize("given", [2**60, "2099-01-01T00:00:00Z"])
+def test_an_event_of_a_clock_that_was_ahead_happens_now(
+    folder: Path, tmp_path: Path, given: int | str
+) -> None:
+    async def run() -> Event:
+        async with Bus(open_log(tmp_path / "log.db"), [SESSION]) as bus:
+            put(folder, [Publish(stream="session:a", type="x", id="e", time=given)], NOW)
+
+            def take(events: Sequence[Publish]) -> object:
+                return bus.publish_soon(events).result()
+
+            assert await bus.call(drain, folder, take) == 1
+            return (await bus.read("session:a")).events[0]
+
+    before = time.time_ns() // 1000
+    assert before <= asyncio.run(run()).time <= time.time_ns() // 1000
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
+def test_the_name_is_on_disk_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    folder.parent.mkdir(exist_ok=True)
+    put(folder, [event(1)], NOW)
+    assert synced == [str(folder.parent), str(folder)]
+    put(folder, [event(2)], NOW)
+    assert synced[2:] == [str(folder)]

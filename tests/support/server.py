@@ -26,6 +26,7 @@ from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
 from runcast.live.hub import Place
 from runcast.log.open import open_configured
+from runcast.transport.uvicorn_http import BoundedHttpToolsProtocol
 from runcast.transport.uvicorn_ws import FrameProtocol
 
 T = TypeVar("T")
@@ -124,6 +125,7 @@ class AppServer(Server):
         self._server = _StartingServer(
             uvicorn.Config(
                 app,
+                http=BoundedHttpToolsProtocol,
                 ws=PROTOCOLS[protocol],
                 ws_max_size=2 * 1024 * 1024,
                 ws_ping_interval=ping_s,

@@ -223,8 +223,8 @@ def test_a_request_that_breaks_off_stores_nothing(server: ThreadServer, session:
             b"POST /api/sessions/%s/events HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: application/x-ndjson\r\n%s\r\n\r\n%s" % (session.encode(), size, body)
         )
-        wait_until(lambda: any(one.cycle for one in server.connections("HttpToolsProtocol")))
-    wait_until(lambda: len(server.connections("HttpToolsProtocol")) <= 1, "it is noticed")
+        wait_until(lambda: any(one.cycle for one in server.connections("BoundedHttpToolsProtocol")))
+    wait_until(lambda: len(server.connections("BoundedHttpToolsProtocol")) <= 1, "it is noticed")
     server.post(session, flat(0))
     assert [event["id"] for event in stored(server, session)] == ["e0"]
 

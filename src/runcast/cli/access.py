@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self
+from urllib.parse import urlencode
 
+import httpx2
 from cyclopts import Parameter
 
 from runcast.cli.usage import UsageError
 from runcast.client.blocking import Client
+from runcast.client.problems import error_of, unreachable
 from runcast.client.values import Item, Receipt
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.errors import ConfigError
 
+PAGE_OF_SESSIONS = 1_000
 URL_VARIABLE = "RUNCAST_URL"
+TOKEN_VARIABLE = "RUNCAST_TOKEN"  # noqa: S105 - its name
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """The two options by which a command is told where to work."""
+    """The options by which a command is told where to work."""
 
     url: Annotated[
         str | None, Parameter(help="a server, such as http://localhost:8000 [env: RUNCAST_URL]")
@@ -32,6 +37,23 @@ class Where:
         str | None,
         Parameter(help="a log, without any server [default: the configured one; env: RUNCAST_LOG]"),
     ] = None
+    token: Annotated[
+        str | None,
+        Parameter(help="a key or token for the server [env: RUNCAST_TOKEN, hidden from other users]"),
+    ] = None
+
+    def client(self, *, patience_s: float = 0.0) -> Client | None:
+        """A client of the server that the options and the environment name; None where they name none.
+
+        Raises:
+            UsageError: a server and a log are both given.
+            ConfigError: the address is none.
+        """
+        if self.url and self.log:
+            raise UsageError("--url and --log: choose one, a server or a log.")
+        url = self.url or (os.environ.get(URL_VARIABLE) if not self.log else None)
+        token = self.token or os.environ.get(TOKEN_VARIABLE)
+        return Client(url, token=token, patience_s=patience_s) if url else None
 
 
 class Access(Protocol):
@@ -50,6 +72,10 @@ class Access(Protocol):
 
     def streams(self, kind: str = "") -> Iterator[dict[str, Any]]:
         """All streams (of `kind`), by name."""
+        ...
+
+    def sessions(self) -> Iterator[dict[str, Any]]:
+        """All sessions, by name, each with its `summary`."""
         ...
 
     def info(self, stream: str) -> dict[str, Any]:
@@ -76,10 +102,10 @@ class Access(Protocol):
 
 
 class ServerAccess:
-    """`Access` through a server, by its address."""
+    """`Access` through a server, by a client, which is closed with it."""
 
-    def __init__(self, url: str, *, patience_s: float = 0.0) -> None:
-        self._client = Client(url, patience_s=patience_s)
+    def __init__(self, client: Client) -> None:
+        self._client = client
         self.where = self._client.url
         self.publish = self._client.publish
         self.streams = self._client.streams
@@ -93,6 +119,19 @@ class ServerAccess:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
+    def sessions(self) -> Iterator[dict[str, Any]]:
+        """See `Access`."""
+        return session_pages(self._ask)
+
+    def _ask(self, path: str) -> dict[str, Any]:
+        try:
+            response = self._client.http.get(path)
+        except httpx2.TransportError as error:
+            raise unreachable(self.where, error) from error
+        if not response.is_success:
+            raise error_of(response)
+        return response.json()
+
     def recent(self, stream: str, count: int) -> list[dict[str, Any]]:
         """See `Access`."""
         return self._client.events(stream, before="now", limit=count).events
@@ -100,6 +139,16 @@ class ServerAccess:
     def tail(self, streams: Sequence[str], after: str, wanted: EventSubscriptionFilter) -> Any:
         """See `Access`."""
         return self._client.tail(streams, after=after, wanted=wanted)
+
+
+def session_pages(ask: Callable[[str], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """All sessions, page by page, from what `ask` answers for a path."""
+    after: str | None = ""
+    while after is not None:
+        query = urlencode({"order": "name", "limit": PAGE_OF_SESSIONS, "after": after})
+        page = ask(f"/api/sessions?{query}")
+        yield from page["sessions"]
+        after = page["next"]
 
 
 def open_access(
@@ -117,15 +166,12 @@ def open_access(
         ConfigError, LogError: what is given cannot be used.
     """
     where = where or Where()
-    if where.url and where.log:
-        raise UsageError("--url and --log: choose one, a server or a log.")
-    url = where.url or (os.environ.get(URL_VARIABLE) if not where.log else None)
-    if url and patience_s:
-        with Client(url) as client:
-            client.status()  # a server that is not there at all is told at once
-    if url:
-        return ServerAccess(url, patience_s=patience_s)
-    return _log_access(where.log, must_exist)
+    client = where.client(patience_s=patience_s)
+    if client is None:
+        return _log_access(where.log, must_exist)
+    if patience_s:
+        client.status()  # a server that is not there at all is told at once
+    return ServerAccess(client)
 
 
 def _log_access(name: str | None, must_exist: bool) -> AbstractContextManager[Access]:

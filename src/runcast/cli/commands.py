@@ -27,6 +27,7 @@ _COMMANDS = {
     "show": ("show:show", "Show what a session adds up to."),
     "hook": ("hook:hook", "Take an agent's hook from stdin. Agents call this."),
     "install-hooks": ("install_hooks:install_hooks", "Let Claude Code call our hook."),
+    "token": ("token:token", "Make, list and revoke API keys; print a token."),
     "doctor": ("doctor:doctor", "Look whether everything is well, and say what to do."),
 }
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from runcast.cli.output import complain
-from runcast.cli.serve import listen, protocol
+from runcast.cli.serve import http_protocol, listen, protocol
 from runcast.config import Settings
 from runcast.errors import ConfigError, RuncastError
 
@@ -144,6 +144,7 @@ def _serve(
         return
     config = uvicorn.Config(
         create_app(bus=bus),
+        http=http_protocol(),
         ws=protocol(),
         timeout_graceful_shutdown=GRACE_S,
         log_level="warning",

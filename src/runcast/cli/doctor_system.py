@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
 import sqlite3
@@ -10,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from runcast import __version__
-from runcast.cli.access import URL_VARIABLE
+from runcast.cli.access import TOKEN_VARIABLE, URL_VARIABLE
 from runcast.cli.doctor_findings import Finding, fail, ok, warn
 from runcast.client.blocking import Client
 from runcast.config import Settings, env_names
@@ -62,7 +63,7 @@ def look_at_port(settings: Settings) -> Iterator[Finding]:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     try:
-        with Client(url, timeout_s=ASK_S) as client:
+        with Client(url, token=os.environ.get(TOKEN_VARIABLE), timeout_s=ASK_S) as client:
             status = client.status()
     except Unreachable:
         yield _free(settings)
@@ -143,7 +144,11 @@ def _settings_that_are_set(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _settings_that_are_none(environ: Mapping[str, str]) -> Iterator[Finding]:
-    known = {URL_VARIABLE, *(name for field in Settings.__struct_fields__ for name in env_names(field))}
+    known = {
+        URL_VARIABLE,
+        TOKEN_VARIABLE,
+        *(name for field in Settings.__struct_fields__ for name in env_names(field)),
+    }
     for name in sorted(environ):
         if name.startswith("RUNCAST_") and name not in known:
             meant = get_close_matches(name, known, 1)

@@ -78,7 +78,7 @@ def _run(started: float) -> None:
     from runcast.cli.lean import import_lean
 
     import_lean()
-    from runcast.errors import ConfigError, LogError
+    from runcast.errors import ConfigError
     from runcast.log.place import log_file
     from runcast.sources.claude_code.hooks import decode_hook, publishes_of
 
@@ -92,9 +92,11 @@ def _run(started: float) -> None:
     now_us = time.time_ns() // 1000
     events = publishes_of(decode_hook(body), now_us)
     try:
-        _append(path, events, started)
-    except LogError as error:
+        log = _append(path, events, started)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the event is not to be lost for it
         _keep(path, events, now_us, error)
+    else:
+        _take_along(path, log)
 
 
 def _read_stdin() -> bytes:
@@ -108,27 +110,31 @@ def _read_stdin() -> bytes:
     return b"".join(parts)
 
 
-def _append(path: Path, events: Sequence[Publish], started: float) -> None:
-    """Store `events`, and before them what waits in the spool."""
-    from runcast.log.place import spool_folder
+def _append(path: Path, events: Sequence[Publish], started: float) -> LogOnce:
+    """Store `events`; returns the log, still open."""
     from runcast.log.sqlite.once import LogOnce
 
     log = LogOnce(path, max(LEAST_TRY_S, started + TRY_S - time.monotonic()))
-    folder = spool_folder(path)
-    if folder.exists():
-        _drain(folder, log)
     _store(log, events)
-    if log.is_long:
-        log.close()
+    return log
 
 
-def _drain(folder: Path, log: LogOnce) -> None:
-    from runcast.sources.spool import drain
+def _take_along(path: Path, log: LogOnce) -> None:
+    """Store what waits in the spool, once nothing of one's own can be lost any more; then close a long log."""
+    from runcast.errors import Busy
+    from runcast.log.place import spool_folder
 
+    folder = spool_folder(path)
     try:
-        drain(folder, lambda events: _store(log, events), most_files=DRAIN_FILES)
-    except OSError as error:  # the folder cannot be read or changed: no reason to lose what is told now
-        _note(error)
+        if folder.exists():
+            from runcast.sources.spool import drain
+
+            drain(folder, lambda events: _store(log, events), most_files=DRAIN_FILES)
+    except Busy:
+        pass  # the next one takes it along
+    finally:
+        if log.is_long:
+            log.close()
 
 
 def _store(log: LogOnce, events: Sequence[Publish]) -> None:

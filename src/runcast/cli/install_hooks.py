@@ -18,6 +18,7 @@ from runcast.sources.claude_code.settings import (
     OLD_EVENTS,
     WITHOUT_HTTP,
     Settings,
+    SettingsChanged,
     SettingsFile,
     command_hook,
     events_of_ours,
@@ -57,14 +58,27 @@ def install_hooks(
 
     Other hooks and settings stay as they are. Sessions that run already go on without it until they are begun anew.
     """
-    file = SettingsFile(_path(user=user, project=project, given=settings))
-    changed = uninstalled(file.settings) if uninstall else installed(file.settings, *_wanted(http))
+    path = _path(user=user, project=project, given=settings)
+    wanted = None if uninstall else _wanted(http)  # which may take long: the file is read after it
+    try:
+        file, changed = _change(path, wanted, dry_run=dry_run)
+    except SettingsChanged:  # the second time it is for whoever asked to decide
+        file, changed = _change(path, wanted, dry_run=dry_run)
     if changed == file.settings:
         print(f"Nothing to change in {file.path}.")
         return
-    if not dry_run:
-        file.write(changed)
     _tell(file, changed, _again(user=user, project=project, given=settings), dry_run=dry_run)
+
+
+def _change(
+    path: Path, wanted: tuple[dict[str, Any], list[str]] | None, *, dry_run: bool
+) -> tuple[SettingsFile, Settings]:
+    """The file as it was, and what it says now; without `wanted` our hooks are taken out."""
+    file = SettingsFile(path)
+    changed = uninstalled(file.settings) if wanted is None else installed(file.settings, *wanted)
+    if changed != file.settings and not dry_run:
+        file.write(changed)
+    return file, changed
 
 
 def _path(*, user: bool, project: bool, given: Path | None) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -85,7 +86,12 @@ def _about(data: Mapping[str, Any]) -> str:
             return clean(data[name])
     skipped = {*SHOWN, *SUMMARIES, "model", "parent_event_id", "feature_id"}
     rest = {name: value for name, value in data.items() if name not in skipped and value not in BLANK}
-    return clean(" ".join(f"{name}={value}" for name, value in rest.items()))
+    return clean(" ".join(f"{name}={_value(value)}" for name, value in rest.items()))
+
+
+def _value(value: object) -> str:
+    """A text as it is, and anything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def duration(seconds: float) -> str:
@@ -111,5 +117,8 @@ def ago(time: str, now: datetime | None = None) -> str:
 
 
 def _clock(time: str) -> str:
-    """The local time of day, to the millisecond."""
-    return datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    """The local time of day, to the millisecond; of another day than today, with its date instead."""
+    local = datetime.fromisoformat(time).astimezone()
+    if local.date() == datetime.now().astimezone().date():
+        return local.strftime("%H:%M:%S.%f")[:-3]
+    return local.strftime("%Y-%m-%d %H:%M:%S")

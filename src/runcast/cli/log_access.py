@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import httpx2
 
+from runcast.cli.access import session_pages
 from runcast.cli.log_tail import LogTail, native_value
 from runcast.client.addresses import session_path
 from runcast.client.problems import error_of
@@ -60,6 +61,10 @@ class LogAccess:
         while found := self._log.streams(wanted, after, PAGE_OF_STREAMS):
             yield from map(_describe, found)
             after = found[-1].stream
+
+    def sessions(self) -> Iterator[dict[str, Any]]:
+        """See `Access`."""
+        return session_pages(self._ask)
 
     def info(self, stream: str) -> dict[str, Any]:
         """See `Access`."""

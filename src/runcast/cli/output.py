@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import stat
@@ -44,9 +45,17 @@ def print_json(value: Any) -> None:
 
 
 def clean(text: str) -> str:
-    """One line of printable characters: what an agent's tools print is not to be trusted."""
-    line = " ".join(text.split())
+    """One line of printable characters: what an agent's tools print is not to be trusted.
+
+    Escape sequences, such as those for colours and titles, are left out as a whole.
+    """
+    line = " ".join(_SEQUENCES.sub("", text).split())
     return line if line.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in line)
+
+
+def plural(count: int, noun: str) -> str:
+    """So many of something: 1 call, 2 calls, 1 batch, 2 batches."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
 def leave_with_reader() -> None:
@@ -70,4 +79,9 @@ def leave_with_reader() -> None:
     threading.Thread(target=wait, name="runcast-stdout", daemon=True).start()
 
 
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, moves
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC and its like
+    r"|\x1b[ -/]*[0-~]"  # the short ones, and the beginning of one that does not end
+)
 _ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}

@@ -12,7 +12,7 @@ import msgspec
 from cyclopts import Parameter
 
 from runcast.cli.access import Access, Where, open_access
-from runcast.cli.output import complain, console, print_json
+from runcast.cli.output import complain, console, plural, print_json
 from runcast.cli.usage import UsageError
 from runcast.client.ndjson import NdjsonPublisher, Tally, describe
 from runcast.client.values import Receipt
@@ -140,7 +140,7 @@ def _copy(source: BinaryIO, publisher: NdjsonPublisher, advance: Advance) -> Non
 def _so_far(tally: Tally) -> str:
     done = tally.stored + tally.duplicates
     return (
-        f"{_events(done)} before that {'is' if done == 1 else 'are'} published."
+        f"{plural(done, 'event')} before that {'is' if done == 1 else 'are'} published."
         if done
         else "Nothing was published."
     )
@@ -153,11 +153,7 @@ def _tell_all(tally: Tally, stream: str, *, as_json: bool) -> None:
     more = f", {tally.duplicates:,} there before" if tally.duplicates else ""
     bad = f", {tally.bad:,} refused" if tally.bad else ""
     place = f"  {tally.cursor}" if tally.cursor else ""
-    print(f"{_events(tally.stored)} published to {stream}{more}{bad}{place}")
-
-
-def _events(count: int) -> str:
-    return "1 event" if count == 1 else f"{count:,} events"
+    print(f"{plural(tally.stored, 'event')} published to {stream}{more}{bad}{place}")
 
 
 @contextmanager

@@ -32,6 +32,9 @@ def serve(
         Parameter(help="sqlite:///path, a path, or memory: [default: log.db in your data directory]"),
     ] = None,
     workers: Annotated[int | None, Parameter(help="processes that serve together [default: 1]")] = None,
+    locked: Annotated[
+        bool | None, Parameter(help="ask everybody for a key or token, on this machine, too", negative="")
+    ] = None,
     htmlgraph_db: Annotated[
         str | None, Parameter(help="follow the events of this HtmlGraph database, too")
     ] = None,
@@ -43,7 +46,7 @@ def serve(
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
     settings = Settings.from_env(
-        os.environ, host=host, port=port, log=log, workers=workers, htmlgraph_db=htmlgraph_db
+        os.environ, host=host, port=port, log=log, workers=workers, locked=locked, htmlgraph_db=htmlgraph_db
     )
     _check(settings)
     listener = listen(settings)
@@ -53,10 +56,11 @@ def serve(
 def _check(settings: Settings) -> None:
     from runcast.transport.guard import is_loopback
 
-    if not is_loopback(settings.host):
+    if not settings.is_locked and not is_loopback(settings.host):
         raise ConfigError(
-            f"host: {settings.host} can be reached by others, and this server asks nobody who they are. "
-            "Use --host 127.0.0.1."
+            f"host: {settings.host} can be reached by others, and this server asks nobody who they are. Make a key by "
+            "`runcast token create` and set RUNCAST_LOCKED=true, or set RUNCAST_API_KEYS, RUNCAST_JWT_SECRET or "
+            "RUNCAST_JWKS_URL; or use --host 127.0.0.1."
         )
     if settings.workers > 1 and settings.log == "memory:":
         raise ConfigError(
@@ -99,6 +103,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         "runcast.app:create_app",
         factory=True,
         workers=settings.workers,
+        http=http_protocol(),
         ws=protocol(),
         ws_max_size=max(2 * settings.inbound_max_bytes, 2 * 1024 * 1024),
         ws_ping_interval=settings.ws_ping_interval_s,
@@ -107,9 +112,10 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
     )
-    _announce(listener, url)
+    _announce(listener, url, settings)
     if settings.workers > 1:
         Multiprocess(config, sockets=[listener]).run()
     else:
@@ -120,6 +126,7 @@ def _hand_down(settings: Settings, url: str) -> None:
     """Workers read the same settings, from the environment."""
     os.environ["RUNCAST_LOG"] = url
     os.environ["RUNCAST_WORKERS"] = str(settings.workers)
+    os.environ["RUNCAST_LOCKED"] = str(settings.locked).lower()
     os.environ["RUNCAST_HTMLGRAPH_DB"] = settings.htmlgraph_db and str(Path(settings.htmlgraph_db).resolve())
 
 
@@ -140,10 +147,28 @@ def _portable(why: str) -> str:
     return "auto"
 
 
-def _announce(listener: socket.socket, url: str) -> None:
+def http_protocol() -> Any:
+    """The bounded protocol, or uvicorn's own with a warning if this uvicorn is one we do not know."""
+    try:
+        from runcast.transport.uvicorn_http import BoundedHttpToolsProtocol, unsupported
+    except ImportError as error:
+        return _unbounded(str(error))
+    missing = unsupported()
+    if missing:
+        return _unbounded(f"this uvicorn lacks {missing}")
+    return BoundedHttpToolsProtocol
+
+
+def _unbounded(why: str) -> str:
+    print(f"runcast: {why}; slow and endless HTTP requests are not cut off.", file=sys.stderr)
+    return "auto"
+
+
+def _announce(listener: socket.socket, url: str, settings: Settings) -> None:
     host, port = listener.getsockname()[:2]
     shown = "localhost" if host == "127.0.0.1" else f"[{host}]" if ":" in host else host
-    print(f"Runcast on http://{shown}:{port}  log {url}  open (this machine only)", flush=True)
+    door = "locked (keys and tokens)" if settings.is_locked else "open (this machine only)"
+    print(f"Runcast on http://{shown}:{port}  log {url}  {door}", flush=True)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

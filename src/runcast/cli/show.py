@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -13,6 +14,7 @@ from runcast.core.event import split_stream
 
 SESSION = "session"
 MAX_LAST = 256
+"""So many of those stored last are looked at."""
 
 
 def show(
@@ -42,15 +44,31 @@ def show(
         raise UsageError(f"--last: from 0 to {MAX_LAST}.")
     with open_access(where, must_exist=True) as access:
         found = _session(access, stream_id) if kind == SESSION else {}
-        found = {**access.info(stream), **found, "last": access.recent(stream, last) if last else []}
+        found = {**access.info(stream), **found, "last": _last(access, stream, last)}
     if json:
         print_json(found)
         return
+    _print(found, is_session=kind == SESSION)
+
+
+def _print(found: dict[str, Any], *, is_session: bool) -> None:
+    from runcast.cli.lines import LinePrinter
     from runcast.cli.show_tables import session_parts, stream_parts
 
     out = console()
-    for part in session_parts(found) if kind == SESSION else stream_parts(found):
+    for part in session_parts(found) if is_session else stream_parts(found):
         out.print(part)
+    if found["last"]:
+        out.print("last events", style="bold")
+    printer = LinePrinter(with_stream=False, out=out)
+    for event in found["last"]:
+        printer.print(event)
+
+
+def _last(access: Access, stream: str, count: int) -> list[dict[str, Any]]:
+    """The `count` latest events by their times: sources may store them in another order."""
+    recent = access.recent(stream, MAX_LAST) if count else []
+    return sorted(recent, key=lambda event: datetime.fromisoformat(event["time"]))[-count:]
 
 
 def _session(access: Access, session_id: str) -> dict[str, Any]:

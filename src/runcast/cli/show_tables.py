@@ -1,8 +1,9 @@
-"""What `runcast show` found, as tables for people."""
+"""What `runcast show` found, as tables for people; the last events are lines, and are not among them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from rich import box
@@ -10,8 +11,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from runcast.cli.lines import ago, duration, line_of
-from runcast.cli.output import clean
+from runcast.cli.lines import ago, duration
+from runcast.cli.output import clean, plural
 
 Document = Mapping[str, Any]
 
@@ -26,21 +27,19 @@ ROWS: Final = 10
 
 
 def session_parts(found: Document) -> Iterator[RenderableType]:
-    """A session: head, running calls, tokens, tools, slowest calls, last events."""
+    """A session: head, running calls, tokens, tools, slowest calls."""
     summary, totals, bottlenecks = found["summary"], found["totals"], found["bottlenecks"]
     yield _head(found, _session_facts(found, summary))
     yield from _running(bottlenecks["running"])
     for name in ("tool", "model", "agent"):
-        yield from _tokens(f"tokens by {name}", totals[f"tokens_by_{name}"])
+        yield from _tokens(name, totals[f"tokens_by_{name}"], totals["tokens"])
     yield from _tools(bottlenecks["tools"])
     yield from _slowest(bottlenecks["slowest"])
-    yield from _last(found["last"])
 
 
 def stream_parts(found: Document) -> Iterator[RenderableType]:
-    """Any other stream: its state, and its last events."""
+    """Any other stream: its state."""
     yield _head(found, {})
-    yield from _last(found["last"])
 
 
 def _head(found: Document, more: Mapping[str, str]) -> RenderableType:
@@ -48,15 +47,24 @@ def _head(found: Document, more: Mapping[str, str]) -> RenderableType:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     kept = found["head"] - found["oldest"] + 1
+    latest = last_time(found)
     facts = {
         "stream": f"{found['stream']}, {'ended' if found['ended'] else 'open'}",
         **more,
         "events": f"{kept:,}" if kept == found["head"] else f"{kept:,} kept of {found['head']:,}",
-        "last one": f"{found['updated']}, {ago(found['updated'])}",
+        "last one": f"{latest}, {ago(latest)}",
     }
     for name, value in facts.items():
         table.add_row(name, clean(value))
     return table
+
+
+def last_time(found: Document) -> str:
+    """When the last event happened, by its own time; where that is not known, when it was stored."""
+    times: list[str] = [event["time"] for event in found.get("last", ())]
+    if told := found.get("summary", {}).get("last_time"):
+        times = [told]
+    return max(times, key=datetime.fromisoformat, default=str(found["updated"]))
 
 
 def _session_facts(found: Document, summary: Document) -> dict[str, str]:
@@ -67,7 +75,7 @@ def _session_facts(found: Document, summary: Document) -> dict[str, str]:
         "agent": summary["agent"],
         "model": summary["model"],
         "folder": summary["cwd"],
-        "calls": f"{summary['tool_calls']:,} calls of tools, {summary['running']:,} running",
+        "calls": f"{plural(summary['tool_calls'], 'tool call')}, {summary['running']:,} running",
         "errors": f"{summary['errors']:,}",
         "subagents": f"{summary['subagents']:,}" if summary["subagents"] else None,
         "tokens": ", ".join(told) or None,
@@ -90,11 +98,21 @@ def _running(calls: Sequence[Document]) -> Iterator[RenderableType]:
     yield from _table("running calls", ("tool", "agent", "for", "p95", "late?"), rows, words=2)
 
 
-def _tokens(title: str, entries: Mapping[str, Document]) -> Iterator[RenderableType]:
+def _tokens(what: str, entries: Mapping[str, Document], total: Document) -> Iterator[RenderableType]:
+    """Tokens by a name, the most first. Those under no name, and those of names too many to list, are told together."""
+    if not any(any(entry.values()) for entry in entries.values()):
+        return
     ranked = sorted(entries.items(), key=lambda entry: -sum(entry[1].values()))
-    used = [(field, label) for field, label in TOKENS if any(entry[field] for entry in entries.values())]
-    rows = [(_name(name), *(f"{entry[field]:,}" for field, _ in used)) for name, entry in ranked[:ROWS]]
-    yield from _table(title, ("", *(label for _, label in used)), rows if used else [])
+    listed, others = ranked[:ROWS], [entry for _, entry in ranked[ROWS:]]
+    more = {field: sum(entry[field] for entry in others) for field, _ in TOKENS}
+    none = {field: total[field] - sum(entry[field] for entry in entries.values()) for field, _ in TOKENS}
+    if any(more.values()):
+        listed.append((f"({len(others)} more)", more))
+    if any(count > 0 for count in none.values()):
+        listed.append((f"(no {what})", {field: max(count, 0) for field, count in none.items()}))
+    used = [(field, label) for field, label in TOKENS if any(entry[field] for _, entry in listed)]
+    rows = [(_name(name), *(f"{entry[field]:,}" for field, _ in used)) for name, entry in listed]
+    yield from _table(f"tokens by {what}", ("", *(label for _, label in used)), rows)
 
 
 def _tools(tools: Sequence[Document]) -> Iterator[RenderableType]:
@@ -119,15 +137,6 @@ def _slowest(calls: Sequence[Document]) -> Iterator[RenderableType]:
         for call in calls[:ROWS]
     ]
     yield from _table("slowest calls", ("tool", "time", "event"), rows)
-
-
-def _last(events: Sequence[Document]) -> Iterator[RenderableType]:
-    if events:
-        yield Text("last events", "bold")
-    for event in events:
-        line = line_of(event, with_stream=False)
-        line.no_wrap, line.overflow = True, "ellipsis"
-        yield line
 
 
 def _table(

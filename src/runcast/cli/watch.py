@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,18 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from runcast.cli.access import URL_VARIABLE, Where
-from runcast.cli.usage import UsageError
+from runcast.cli.access import Where
+from runcast.cli.usage import seconds_of
 from runcast.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from runcast.client.blocking import Client
     from runcast.sources.claude_code.positions import Positions
     from runcast.sources.claude_code.publishers import Publisher
-
-_SINCE = re.compile(r"([0-9]{1,9})([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def watch(
@@ -46,22 +43,10 @@ def watch(
     is told twice is stored once, also beside the hooks.
     """
     where = where or Where()
-    since_s = None if since is None else seconds_of(since)
+    since_s = None if since is None else seconds_of(since, "--since")
     plan = _Plan(_folder(path), once, since_s)
     with suppress(KeyboardInterrupt):
         asyncio.run(_watch(where, plan))
-
-
-def seconds_of(text: str) -> float:
-    """A span of time such as `7d`, in seconds.
-
-    Raises:
-        UsageError: it is none.
-    """
-    match = _SINCE.fullmatch(text.strip().lower())
-    if match is None:
-        raise UsageError(f"--since: {text!r} is no span of time; examples are 7d, 12h, 30m.")
-    return int(match[1]) * _SECONDS[match[2]]
 
 
 def default_folder() -> Path:
@@ -87,13 +72,11 @@ def _folder(path: Path | None) -> Path:
 
 
 async def _watch(where: Where, plan: _Plan) -> None:
-    if where.url and where.log:
-        raise UsageError("--url and --log: choose one, a server or a log.")
-    url = where.url or (os.environ.get(URL_VARIABLE) if not where.log else None)
-    if url:
-        await _into_server(url, plan)
-    else:
+    client = where.client()
+    if client is None:
         await _into_log(where.log, plan)
+    else:
+        await _into_server(client, plan)
 
 
 async def _into_log(name: str | None, plan: _Plan) -> None:
@@ -114,22 +97,20 @@ async def _into_log(name: str | None, plan: _Plan) -> None:
     try:
         bus.processors.load_entry_points()
         publisher = BusPublisher(bus)
-        async with asyncio.TaskGroup() as group:
-            spool = group.create_task(follow_spool(bus))  # what hooks could not store themselves
-            await plan.follow(publisher, Positions(journal_of(file), publisher.identity), str(file))
-            spool.cancel()
+        await bus.spawn(follow_spool(bus))  # what hooks could not store themselves
+        await plan.follow(publisher, Positions(journal_of(file), publisher.identity), str(file))
     finally:
         await bus.close()
 
 
-async def _into_server(url: str, plan: _Plan) -> None:
-    from runcast.client.blocking import Client
+async def _into_server(client: Client, plan: _Plan) -> None:
     from runcast.log.place import data_folder
     from runcast.sources.claude_code.positions import Positions, journal_for
     from runcast.sources.claude_code.publishers import ClientPublisher
 
-    with Client(url) as client:
-        log = str(client.status().get("log", ""))  # nobody there, or no Runcast: told before anything is read
+    with client:
+        status = client.status()  # nobody there, or no Runcast: told before anything is read
+        log = f"{status.get('log', '')} {status.get('log_epoch', '')}"  # a log begun anew has another epoch
         positions = Positions(journal_for(client.url, data_folder()), log)
         await plan.follow(ClientPublisher(client), positions, client.url)
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-from runcast.cli.output import clean, complain, console
+from runcast.cli.output import clean, complain, console, plural
 
 if TYPE_CHECKING:
     from runcast.sources.claude_code.follow import Progress
@@ -70,7 +70,7 @@ class PlainView:
         if not self._current:
             print(f"Stopped: {_counts(progress, time.monotonic() - self._began)}", flush=True)
         elif more:
-            print(f"Stopped, after {_plural(more, 'more event')}", flush=True)
+            print(f"Stopped, after {plural(more, 'more event')}", flush=True)
 
 
 class TerminalView:
@@ -133,22 +133,20 @@ class TerminalView:
 
 def _counts(progress: Progress, seconds: float) -> str:
     counts = [
-        f"{_plural(progress.files_done, 'file')} read",
-        _plural(progress.events, "event"),
+        f"{plural(progress.files_done, 'file')} read",
+        plural(progress.events, "event"),
         f"{progress.events / max(seconds, 0.001):,.0f} events/s",
     ]
     if progress.refused:
         counts.append(f"{progress.refused:,} refused")
     if progress.garbage:
-        counts.append(f"{_plural(progress.garbage, 'damaged line')}")
+        counts.append(f"{plural(progress.garbage, 'damaged line')}")
     return ", ".join(counts)
 
 
 def _status(progress: Progress) -> str:
     if progress.waiting:
         return f"Waiting: {clean(progress.waiting)}"
-    return f"Following {_plural(progress.files, 'file')}, {_plural(progress.events, 'event')} so far; Ctrl-C ends"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return (
+        f"Following {plural(progress.files, 'file')}, {plural(progress.events, 'event')} so far; Ctrl-C ends"
+    )

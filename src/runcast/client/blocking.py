@@ -35,6 +35,7 @@ class Client:
 
     Args:
         url: where the server is, for example `http://localhost:8000`.
+        token: an API key or a token, for a server that asks who one is.
         timeout_s: how long one answer may take.
         patience_s: for how long to go on trying when nobody answers or the server asks to try again later.
             Events without an id get one then, so that a repetition stores nothing twice.
@@ -43,13 +44,21 @@ class Client:
         ConfigError: `url` is no http address.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 30.0, patience_s: float = 0.0) -> None:
+    def __init__(
+        self, url: str, *, token: str | None = None, timeout_s: float = 30.0, patience_s: float = 0.0
+    ) -> None:
         self.url = checked_url(url)
         self.patience_s = patience_s
         # A proxy of the environment is not for this machine; one that forwards would be refused, too.
         outside = not is_local(self.url)
         limits = httpx2.Limits(max_connections=None)  # a tail takes one for each stream
-        self.http = httpx2.Client(base_url=self.url, timeout=timeout_s, limits=limits, trust_env=outside)
+        self.http = httpx2.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token}"} if token else None,
+            timeout=timeout_s,
+            limits=limits,
+            trust_env=outside,
+        )
 
     def __enter__(self) -> Self:
         return self

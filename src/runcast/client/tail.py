@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,6 +25,8 @@ BOX_ITEMS = 1_000
 BOX_BYTES = 8 * 1024 * 1024
 SILENCE_S = 60.0
 """A server comments every 15 s by default; one that is silent for so long is taken for gone."""
+LEAVE_S = 0.5
+"""`close` waits so long for its threads; one that is stuck in a connection ends later, and tells nobody."""
 
 
 class Tail:
@@ -52,12 +55,13 @@ class Tail:
         return item
 
     def close(self) -> None:
-        """Leave. Iterating ends then. Idempotent."""
+        """Leave, within about half a second. Iterating ends then. Idempotent."""
         self._box.close()
         for reader in self._readers:
             reader.leave()
+        give_up = time.monotonic() + LEAVE_S
         for reader in self._readers:
-            reader.join()
+            reader.join(max(0.0, give_up - time.monotonic()))
 
 
 def open_tail(
@@ -206,20 +210,30 @@ class _Reader(threading.Thread):
         timeout = httpx2.Timeout(self._http.timeout.connect, read=SILENCE_S)
         params = {**self._query, "after": self._after}
         headers = {"accept": "text/event-stream", "accept-encoding": "identity"}
-        with self._http.stream(
-            "GET", self._path, params=params, headers=headers, timeout=timeout
-        ) as response:
-            if response.status_code == 204:  # "do not come back": ended, and nothing left
-                self._put(What.END, {"type": "end", "cursor": self._after}, self._after)
-                return True
-            if response.status_code != 200:
-                response.read()
-                raise error_of(response)
-            self._hold(response)
-            try:
-                return self._receive(response)
-            finally:
-                self._hold(None)
+        try:
+            with self._http.stream(
+                "GET",
+                self._path,
+                params=params,
+                headers=headers,
+                timeout=timeout,
+                extensions={"trace": self._trace},
+            ) as response:
+                return self._take(response)
+        finally:
+            self._hold(None)
+
+    def _take(self, response: httpx2.Response) -> bool:
+        if response.status_code != 200:
+            self._hold(None)  # the connection goes back to the pool, and will be another's
+        if response.status_code == 204:  # "do not come back": ended, and nothing left
+            self._put(What.END, {"type": "end", "cursor": self._after}, self._after)
+            return True
+        if response.status_code != 200:
+            response.read()
+            raise error_of(response)
+        self._hold(response.extensions.get("network_stream"))
+        return self._receive(response)
 
     def _receive(self, response: httpx2.Response) -> bool:
         self._was_there = self._is_there = True
@@ -251,10 +265,14 @@ class _Reader(threading.Thread):
     def _put(self, what: What, value: dict[str, Any], cursor: str, size_bytes: int = 0) -> bool:
         return self._box.put(Item(what, self._source, value, cursor), size_bytes)
 
-    def _hold(self, response: httpx2.Response | None) -> None:
+    def _trace(self, name: str, info: Mapping[str, Any]) -> None:
+        """Hear of a new connection before it has answered: a server may never do so."""
+        if name.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._hold(info.get("return_value"))
+
+    def _hold(self, network: Any) -> None:
         """Keep the socket at hand, so that waiting for it can be ended from another thread."""
         with self._guard:
-            network = response and response.extensions.get("network_stream")
             self._socket = network.get_extra_info("socket") if network else None
         if self._box.closed:
             self.leave()

@@ -52,7 +52,9 @@ def _tool(name: str, tool: ToolTime, durations: Durations | None, all_seconds: f
 
 def _percentile(durations: Durations | None, percent: float, most: float) -> float | None:
     found = durations and durations.percentile(percent)
-    return None if not found else round(min(found, most), 6)
+    if found is None:
+        return None
+    return most if found >= most else round(found, 6)
 
 
 def _running(event_id: str, call: Call, durations: Durations | None, now_us: int) -> dict[str, Any]:

@@ -19,12 +19,16 @@ _LOG_RATIO: Final = math.log(RATIO)
 
 
 class Durations(msgspec.Struct):
-    """How many durations fell into which bucket, by its number."""
+    """How many durations fell into which bucket, by its number; the shortest and the longest of them exactly."""
 
     counts: dict[int, int] = {}
+    shortest: float | None = None
+    longest: float | None = None
 
     def add(self, seconds: float) -> None:
         """Count one duration."""
+        self.shortest = seconds if self.shortest is None else min(self.shortest, seconds)
+        self.longest = seconds if self.longest is None else max(self.longest, seconds)
         index = _bucket(seconds)
         self.counts[index] = self.counts.get(index, 0) + 1
 
@@ -34,14 +38,21 @@ class Durations(msgspec.Struct):
         return sum(self.counts.values())
 
     def percentile(self, percent: float) -> float | None:
-        """The duration in seconds that so many percent do not exceed, to 5 %; None if there is none."""
+        """The duration in seconds that so many percent do not exceed, to 5 %; None if there is none.
+
+        It is never less than the shortest or more than the longest one: of a single one it is that one exactly.
+        """
         wanted = math.ceil(self.total * percent / 100)
         below = 0
         for index in sorted(self.counts):
             below += self.counts[index]
             if below >= wanted:
-                return LEAST_S * RATIO ** (index + 0.5)
+                return self._within(LEAST_S * RATIO ** (index + 0.5))
         return None
+
+    def _within(self, seconds: float) -> float:
+        low, high = self.shortest, self.longest
+        return seconds if low is None or high is None else min(max(seconds, low), high)
 
     def longer_than(self, seconds: float) -> int:
         """How many took longer, to the bucket."""

@@ -129,7 +129,7 @@ def add_event(totals: SessionTotals, event: Event) -> None:
     totals.last_agent = names.agent or totals.last_agent
 
 
-TOTALS: Final = Fold("totals", 2, SessionTotals, add_event)
+TOTALS: Final = Fold("totals", 3, SessionTotals, add_event)
 
 
 def call_seconds(event: Event, fields: Fields, ended: Call | None) -> float:

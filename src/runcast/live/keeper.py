@@ -12,7 +12,7 @@ from runcast.core.scope import Scope
 from runcast.errors import LogClosed, LogError, LogReadOnly
 from runcast.kinds.base import Fold
 from runcast.live.folds import Folding
-from runcast.log.base import StreamInfo
+from runcast.log.base import Snapshot, StreamInfo
 
 if TYPE_CHECKING:
     from runcast.live.bus import Bus
@@ -85,26 +85,35 @@ async def _keep(bus: Bus, infos: Sequence[StreamInfo], folds: Sequence[Fold[Any]
     """Store what is due of these streams; returns whether that is all."""
     names = [info.stream for info in infos]
     found = [await bus.call(bus.log.load_snapshots, names, fold.name, fold.version) for fold in folds]
-    due: dict[str, list[Folding[Any]]] = {}
+    made: dict[str, dict[str, Snapshot]] = {fold.name: {} for fold in folds}
     all_read = True
     for info in infos:
-        foldings = [
-            Folding[Any].begin(fold, snapshots.get(info.stream), info.epoch)
-            for fold, snapshots in zip(folds, found, strict=True)
-        ]
-        foldings = [folding for folding in foldings if info.head - folding.seq >= folding.fold.keep_every]
-        if foldings:
-            due[info.stream] = foldings
-            all_read = await _read(bus, info.stream, foldings) and all_read
+        begun = [(fold, snapshots.get(info.stream)) for fold, snapshots in zip(folds, found, strict=True)]
+        try:
+            snapshots, complete = await _bring_up_to_date(bus, info, begun)
+        except LogError:
+            raise
+        except Exception:  # a fold is anybody's code: what it fails at must not keep back other streams
+            logger.exception("the folds of %s fail; its snapshots stay as they are", info.stream)
+            continue
+        all_read = complete and all_read
+        for name, snapshot in snapshots.items():
+            made[name][info.stream] = snapshot
     for fold in folds:
-        snapshots = {
-            stream: folding.snapshot()
-            for stream, foldings in due.items()
-            for folding in foldings
-            if folding.fold is fold and folding.seq > folding.stored
-        }
-        await bus.call(bus.log.save_snapshots, fold.name, fold.version, snapshots)
+        await bus.call(bus.log.save_snapshots, fold.name, fold.version, made[fold.name])
     return all_read
+
+
+async def _bring_up_to_date(
+    bus: Bus, info: StreamInfo, begun: Sequence[tuple[Fold[Any], Snapshot | None]]
+) -> tuple[dict[str, Snapshot], bool]:
+    """The new snapshots of one stream that are due, by their folds' names, and whether they are at its head."""
+    foldings = [Folding[Any].begin(fold, snapshot, info.epoch) for fold, snapshot in begun]
+    due = [folding for folding in foldings if info.head - folding.seq >= folding.fold.keep_every]
+    if not due:
+        return {}, True
+    complete = await _read(bus, info.stream, due)
+    return {one.fold.name: one.snapshot() for one in due if one.seq > one.stored}, complete
 
 
 async def _read(bus: Bus, stream: str, foldings: Sequence[Folding[Any]]) -> bool:

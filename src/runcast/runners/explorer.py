@@ -6,23 +6,26 @@ No language model is behind it. It plans by fixed rules from what its tools have
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import uuid_utils
 
-from runcast.runners.explorer_tools import MAX_OUTPUT_CHARS, ToolError, Tools
+from runcast.runners.explorer_tools import MAX_OUTPUT_CHARS, SKIPPED, ToolError, Tools
 
 AGENT: Final = "explorer"
-SUBAGENT: Final = "explorer-tests"
-THINK_S: Final = 0.6
-"""Between two steps, so that people can follow."""
+SUBAGENT_TYPE: Final = "tests"
+THINK_S: Final = (0.4, 1.5)
+"""Between two steps it waits as long as an agent's model would think, at least and at most."""
 REST_S: Final = 4.0
 """Between two sessions."""
+LEAST_STEPS: Final = 9
+"""So many calls it makes before it delegates, if there is so much to look at."""
 
 Publish = Callable[[str, dict[str, Any]], None]
 """Stores one native event in a stream."""
@@ -33,10 +36,33 @@ GOALS: Final = (
     ("overview", "Get me an overview of this folder: what is it, how large, how is it tested?"),
     ("notes", "Which notes were left to be done here, and where do they pile up?"),
     ("imports", "What does the code here lean on most?"),
-    ("history", "What was worked on lately, and what is not committed yet?"),
+    ("history", "What was worked on lately, and in which files?"),
 )
-_MENTION = re.compile(r"(?<![\w/:.-])(?:[\w-]+/)*[\w-]+\.(?:py|md|toml|txt|js|ts|rs|go|json|ya?ml|sh|cfg)\b")
-_IMPORT = re.compile(r":\d+: (?:from|import) ([\w.]+)")
+_BEFORE: Final = r"(?<![\w/:.~-])"
+_MENTION: Final = re.compile(
+    rf"{_BEFORE}(?:[\w-]+/)+[\w-]+\.(?:py|md|toml|txt|js|ts|rs|go|json|ya?ml|sh|cfg)\b"
+    rf"|{_BEFORE}[\w-]+\.(?:py|md|toml|txt|json|ya?ml|cfg)\b"  # without a folder, x.js may be the name of a product
+)
+_PLACEHOLDERS: Final = SKIPPED | {"path", "your"}
+_IMPORT: Final = re.compile(r":\d+: (?:from|import) ([\w.]+)")
+_TEXTS: Final = frozenset(
+    {
+        ".py",
+        ".md",
+        ".toml",
+        ".txt",
+        ".js",
+        ".ts",
+        ".rs",
+        ".go",
+        ".json",
+        ".yaml",
+        ".yml",
+        ".sh",
+        ".cfg",
+        ".html",
+    }
+)
 
 
 class Stopped(Exception):
@@ -50,12 +76,14 @@ class Explorer:
         root: the folder; it is only read.
         publish: where the events go.
         pause: how it waits between its steps, and hears that it shall stop.
+        seed: what its moods come from, such as how long it thinks; the same seed has the same ones.
     """
 
-    def __init__(self, root: Path, publish: Publish, pause: Pause) -> None:
+    def __init__(self, root: Path, publish: Publish, pause: Pause, *, seed: int = 0) -> None:
         self._tools = Tools(root)
         self._publish = publish
         self._pause = pause
+        self._moods = random.Random(seed)  # noqa: S311 - chance, not secrecy
 
     def run(self, *, once: bool = False) -> None:
         """Go on until told to stop; with `once`, until the first session has ended."""
@@ -63,7 +91,7 @@ class Explorer:
         try:
             while True:
                 goal, prompt = GOALS[number % len(GOALS)]
-                _Session(self._tools, self._publish, self._pause).run(goal, prompt)
+                _Session(self._tools, self._publish, self._pause, self._moods).run(goal, prompt)
                 number += 1
                 if once or self._pause(REST_S):
                     return
@@ -74,24 +102,28 @@ class Explorer:
 class _Session:
     """One session: a prompt, steps, a subagent, an answer."""
 
-    def __init__(self, tools: Tools, publish: Publish, pause: Pause) -> None:
+    def __init__(self, tools: Tools, publish: Publish, pause: Pause, moods: random.Random) -> None:
         self._tools = tools
         self._publish = publish
         self._pause = pause
+        self._moods = moods
         self._stream = f"session:explore-{str(uuid_utils.uuid7())[-12:]}"
         self._agent = AGENT
         self._parent: str | None = None
         self._errors = 0
-        self._steps = 0
+        self._done: set[tuple[str, str]] = set()
 
     def run(self, goal: str, prompt: str) -> None:
         """The whole session."""
         begun = time.monotonic()
         self._tell("start", status="started", cwd=str(self._tools.root))
-        self._tell("user_prompt", input_summary=prompt)
+        prompt_id = str(uuid_utils.uuid7())
+        self._tell("user_prompt", id=prompt_id, input_summary=prompt)
+        self._parent = prompt_id
         self._say(f"I will look at what is in {self._tools.root.name or 'this folder'} first.")
         files = (self._call("List", "") or "").splitlines()
         answer = _PLANS[goal](self, files)
+        self._look_further(files)
         tests = self._delegate_tests(files)
         self._tell(
             "completion",
@@ -100,7 +132,9 @@ class _Session:
             execution_duration_seconds=round(time.monotonic() - begun, 3),
             **_estimate(answer + tests),
         )
-        self._tell("end", status="completed", output_summary=f"{self._steps} steps, {self._errors} failed")
+        self._tell(
+            "end", status="completed", output_summary=f"{len(self._done)} steps, {self._errors} failed"
+        )
 
     # --- what it can want to know ------------------------------------------------------------
 
@@ -113,13 +147,19 @@ class _Session:
             self._say("There is no readme. The largest folder may tell more.")
             return f"{_count(files, 'file')} without a readme; {_total(lines)}."
         text = self._call("Read", readme) or ""
-        mentions = list(dict.fromkeys(_MENTION.findall(text)))
-        missing = [path for path in mentions if path not in files]
+        mentions = _mentions(text)
+        missing = [path for path in mentions if not self._tools.has(path)]
         known = [path for path in mentions if path in files]
         self._say(f"{readme} names {_count(mentions, 'file')}. I will look at some of them.")
-        for path in [*known[:3], *missing[:1]]:
+        for path in known[:4]:
             self._call("Read", path)
-        gone = f" It names {missing[0]}, which is not there." if missing else ""
+        gone = ""
+        if missing:
+            gone = f" {readme} names {missing[0]}, which is not there."
+            self._say(
+                f"{readme} names {missing[0]}, which I have not seen. I will try to read it all the same."
+            )
+            self._call("Read", missing[0])
         return f"{_count(files, 'file')}; {_total(lines)}. {_title(text)}{gone}"
 
     def notes(self, files: list[str]) -> str:
@@ -127,7 +167,6 @@ class _Session:
         found = self._call("FindTodos", "") or ""
         by_file = Counter(line.partition(":")[0] for line in found.splitlines() if ":" in line)
         if not by_file:
-            self._call("Read", files[0] if files else "README.md")
             return "Nobody left a note to be done."
         self._say(f"{_count(list(by_file), 'file')} with notes. I will read where most of them are.")
         for path, _ in by_file.most_common(3):
@@ -142,66 +181,80 @@ class _Session:
         found = self._call("Grep", r"^\s*(?:from|import) [\w.]+") or ""
         used = Counter(name.partition(".")[0] for name in _IMPORT.findall(found))
         if not used:
-            self._call("CountLines", "")
             return "No import in the style of Python was found."
         self._say(f"{', '.join(name for name, _ in used.most_common(5))} are imported most.")
         own = Counter(path for name in _IMPORT.findall(found) for path in _homes(name, files))
         for path, _ in own.most_common(3):
             self._call("Read", path)
-        if not own:  # as a person would: guess, and be wrong
-            self._call("Read", f"{used.most_common(1)[0][0]}.py")
         name, count = used.most_common(1)[0]
+        self._call("Grep", rf"\b{re.escape(name)}\.\w+")
         return f"{name} is imported most, {_count(count, 'time')} in what I have seen."
 
     def history(self, files: list[str]) -> str:
-        """The newest commits, what is changed, and the changed files themselves."""
+        """The newest commits, what they have changed, and the changed files themselves."""
         log = self._call("Run", "git log --oneline -20")
-        status = self._call("Run", "git status --short")
+        touched = self._call("Run", "git log --format= --name-only -5")
         if log is None:
-            self._call("CountLines", "")
             return "There is no history here that git knows of."
-        changed = [line[3:] for line in (status or "").splitlines() if len(line) > 3]
-        self._say(f"{_count(changed, 'file')} changed and not committed.")
-        for path in changed[:3]:
+        changed = list(dict.fromkeys((touched or "").splitlines()))
+        self._say(f"{_count(changed, 'file')} changed in the newest commits.")
+        for path in [path for path in changed if path in files and _is_text(path)][:3]:
             self._call("Read", path)
         newest = log.splitlines()[0]
-        return f"The newest commit is {newest!r}; {_count(changed, 'path')} not committed."
+        return f"The newest commit is {newest!r}; {_count(changed, 'file')} changed of late."
+
+    def _look_further(self, files: list[str]) -> None:
+        """Go on with what it has not looked at, as far as there is something."""
+        for tool, given in self._ideas(files):
+            if len(self._done) >= LEAST_STEPS:
+                return
+            if (tool, given) not in self._done:
+                self._call(tool, given)
+
+    def _ideas(self, files: list[str]) -> Iterator[tuple[str, str]]:
+        texts = [path for path in files if _is_text(path)]
+        folders = Counter(path.partition("/")[0] for path in files if "/" in path)
+        for path in self._moods.sample(texts, min(4, len(texts))):
+            yield "Read", path
+        for folder, _ in folders.most_common(3):
+            yield "CountLines", f"{folder}/"
+        if files:
+            yield "Grep", r"^\s*(?:class|struct|interface) \w+"
+            yield "FindTodos", ""
+            yield "CountLines", ""
+            yield "Grep", r"^\s*(?:raise|throw|panic)\b"
 
     # --- the subagent ------------------------------------------------------------------------
 
     def _delegate_tests(self, files: list[str]) -> str:
+        """A call that lasts as long as a subagent works; what that does belongs to the subagent's beginning."""
         tests = [path for path in files if _is_test(path)]
         self._say(f"A subagent shall look at {_count(tests, 'file')} of tests.")
-        begun, run_id = time.monotonic(), f"agent:{SUBAGENT}:{self._stream[-12:]}"
+        prompt = "What is tested here, and how much of it?"
+        call_id, begun = self._begin_call("Task", prompt), time.perf_counter()
+        agent_id = f"{SUBAGENT_TYPE}-{str(uuid_utils.uuid7())[-8:]}"
+        beginning, outside = f"agent:{agent_id}", (self._agent, self._parent)
+        self._agent, self._parent = agent_id, call_id
         self._tell(
-            "delegation",
-            id=run_id,
-            agent_id=SUBAGENT,
-            agent_type="tests",
-            status="started",
-            input_summary="What is tested here, and how much of it?",
+            "delegation", id=beginning, agent_type=SUBAGENT_TYPE, status="started", input_summary=prompt
         )
-        self._agent, self._parent = SUBAGENT, run_id
+        self._parent = beginning
         report = self._look_at_tests(tests)
-        self._tell(
-            "completion",
-            status="completed",
-            output_summary=report,
-            execution_duration_seconds=round(time.monotonic() - begun, 3),
-            **_estimate(report),
-        )
-        self._agent, self._parent = AGENT, None
+        self._say(report)
+        self._agent, self._parent = outside
+        self._end_call("Task", call_id, report, time.perf_counter() - begun)
         return report
 
     def _look_at_tests(self, tests: list[str]) -> str:
+        self._call("List", "test")
         if not tests:
-            self._call("List", "test")
             return "There are no tests."
+        self._call("CountLines", "test")
         found = (
             self._call("Grep", r"^\s*(?:async )?def test_|\b(?:it|test)\(['\"]|^func Test|#\[test\]") or ""
         )
         by_file = Counter(line.partition(":")[0] for line in found.splitlines() if ":" in line)
-        for path in [path for path, _ in by_file.most_common(2)] or tests[:1]:
+        for path in [path for path, _ in by_file.most_common(3)] or tests[:1]:
             self._call("Read", path)
         return f"{_count(tests, 'file')} of tests; I saw {_count(by_file.total(), 'test')}."
 
@@ -209,24 +262,34 @@ class _Session:
 
     def _call(self, tool: str, given: str) -> str | None:
         """Use a tool; its output, or None if it failed. Either is told."""
-        self._think()
-        self._steps += 1
-        call_id = f"call_{uuid_utils.uuid7()!s}"
-        told = {"tool_name": tool, "parent_event_id": self._parent}
-        self._tell(
-            "tool_call",
-            id=call_id,
-            status="started",
-            input_summary=given or "all",
-            **told,
-            **_estimate(given),
-        )
+        call_id = self._begin_call(tool, given)
         begun = time.perf_counter()
         try:
             output, failed = self._tools.table[tool](given), False
         except ToolError as error:
             output, failed = str(error), True
-        seconds = round(time.perf_counter() - begun, 6)
+        self._end_call(tool, call_id, output, time.perf_counter() - begun, failed=failed)
+        return None if failed else output
+
+    def _begin_call(self, tool: str, given: str) -> str:
+        """Tell that a tool is called; returns the event's id."""
+        self._think()
+        self._done.add((tool, given))
+        call_id = f"call_{uuid_utils.uuid7()!s}"
+        summary = given or "all"
+        self._tell(
+            "tool_call",
+            id=call_id,
+            status="started",
+            tool_name=tool,
+            input_summary=summary,
+            **_estimate(given),
+        )
+        return call_id
+
+    def _end_call(
+        self, tool: str, call_id: str, output: str, seconds: float, *, failed: bool = False
+    ) -> None:
         self._errors += failed
         self._tell(
             "error" if failed else "tool_result",
@@ -234,18 +297,17 @@ class _Session:
             status="error" if failed else "completed",
             tool_name=tool,
             parent_event_id=call_id,
-            output_summary=output[:MAX_OUTPUT_CHARS],
-            execution_duration_seconds=seconds,
+            output_summary=output[:MAX_OUTPUT_CHARS] or "(nothing)",
+            execution_duration_seconds=round(seconds, 6),
             **_estimate(output),
         )
-        return None if failed else output
 
     def _say(self, text: str) -> None:
         self._think()
         self._tell("message", output_summary=text, **_estimate(text))
 
     def _think(self) -> None:
-        if self._pause(THINK_S):
+        if self._pause(self._moods.uniform(*THINK_S)):
             raise Stopped
 
     def _tell(self, event_type: str, *, id: str | None = None, **data: Any) -> None:  # noqa: A002 - the event's own word
@@ -267,6 +329,16 @@ _PLANS: Final[dict[str, Callable[[_Session, list[str]], str]]] = {
 def _estimate(text: str) -> dict[str, Any]:
     """About how many tokens a text is, said to be an estimate."""
     return {"cost_tokens": len(text) // 4, "token_estimate": True}
+
+
+def _mentions(text: str) -> list[str]:
+    """The files that a text names, each once, as far as that can be told from a name."""
+    found = dict.fromkeys(_MENTION.findall(text))
+    return [path for path in found if not _PLACEHOLDERS & {*PurePosixPath(path).parts}]
+
+
+def _is_text(path: str) -> bool:
+    return PurePosixPath(path).suffix in _TEXTS
 
 
 def _is_test(path: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Final
 
@@ -28,4 +27,6 @@ def session_stream(session_id: str) -> str:
 
 def digest_of(value: object) -> str:
     """16 hex digits that name a value of plain types: the same in every process."""
+    import hashlib  # noqa: PLC0415 - it takes 2 ms, which a hook has not
+
     return hashlib.blake2b(msgspec.json.encode(value, order="deterministic"), digest_size=8).hexdigest()

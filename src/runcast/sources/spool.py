@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from runcast.errors import InvalidInput, LogError, LogFull
+from runcast.core.event import parse_time
+from runcast.errors import InvalidEvent, LogError, LogFull
 from runcast.kinds.base import Publish
+from runcast.sources.publishing import find_flawed
 
 if TYPE_CHECKING:
     from runcast.live.bus import Bus
@@ -37,6 +39,7 @@ _SUFFIX: Final = ".json"
 _UNFINISHED: Final = ".tmp"
 _BAD: Final = ".bad"
 _MAX_BAD: Final = 100
+_ANY_TIME_US: Final = 2**62
 _STALE_S: Final = 600.0
 """An unfinished file is left by a crash if it is older than this."""
 
@@ -66,7 +69,9 @@ def put(folder: Path, events: Sequence[Publish], now_us: int) -> Path:
     """
     content = msgspec.json.encode(_Batch(list(events)))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            _sync_folder(folder.parent)
         waiting = list(_names(folder))
         if len(waiting) >= MAX_FILES or sum(map(_size, waiting)) + len(content) > MAX_BYTES:
             raise LogFull(f"The spool {folder} is full; nothing was stored.")
@@ -79,17 +84,22 @@ def put(folder: Path, events: Sequence[Publish], now_us: int) -> Path:
 def drain(folder: Path, take: Take, *, most_files: int = MAX_FILES) -> int:
     """Give the oldest batches to `take`, in order of time, and remove each when it is stored.
 
-    A file that cannot be read as events, or that `take` can never store, is moved aside (`.bad`) and logged.
+    A file that cannot be read as events, or that `take` can never store, is moved aside (`.bad`) and logged. One that
+    the system does not let us read or move is passed over. An event from a clock that was ahead happens now.
 
     Returns:
         How many events were taken.
 
     Raises:
-        LogError: as `take` does; what it did not store is still here.
+        LogError: as `take` does; what it did not store is still here. Or, after all others were taken, a file that
+            was passed over.
     """
+    troubles: list[OSError] = []
     taken = 0
     for group in _groups(_waiting(folder)[:most_files]):
-        taken += _drain_group(folder, group, take)
+        taken += _drain_group(folder, group, take, troubles)
+    if troubles:
+        raise LogError(f"The spool {folder} has {len(troubles)} files that are passed over: {troubles[0]}.")
     return taken
 
 
@@ -138,11 +148,23 @@ def _write(unfinished: Path, final: Path, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(final)
+        _sync_folder(final.parent)
     except BaseException:
         with suppress(OSError):
             unfinished.unlink()
         raise
     return final
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is on disk only when its folder is."""
+    if os.name == "nt":  # which cannot, and does it by itself
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _names(folder: Path) -> Iterator[str]:
@@ -190,42 +212,60 @@ def _groups(files: Sequence[_File]) -> Iterator[list[_File]]:
         yield group
 
 
-def _drain_group(folder: Path, group: Sequence[_File], take: Take) -> int:
-    read = {file.name: events for file in group if (events := _read(folder / file.name)) is not None}
-    events = [event for of_file in read.values() for event in of_file]
-    try:
-        if events:
-            take(events)
-    except InvalidInput as error:
-        if len(read) > 1:  # one of them is to blame, and is moved aside alone
-            return sum(_drain_group(folder, [_File(name, 0)], take) for name in read)
-        for name in read:
-            _set_aside(folder / name, str(error))
-        return 0
-    for name in read:
-        (folder / name).unlink(missing_ok=True)
-    return len(events)
+def _drain_group(folder: Path, group: Sequence[_File], take: Take, troubles: list[OSError]) -> int:
+    """Give a group to `take`, and remove its files or move them aside; adds to `troubles` what the system refuses."""
+    read: list[tuple[Path, list[Publish]]] = []
+    for file in group:
+        try:
+            events = _read(folder / file.name)
+        except OSError as error:
+            troubles.append(error)
+        else:
+            read += [(folder / file.name, events)] if events is not None else []
+    flaws = find_flawed(read, lambda some: take([event for _, events in some for event in events]))
+    for (path, _), flaw in zip(read, flaws, strict=True):
+        try:
+            path.unlink(missing_ok=True) if flaw is None else _set_aside(path, str(flaw))
+        except OSError as error:
+            troubles.append(error)
+    return sum(len(events) for (_, events), flaw in zip(read, flaws, strict=True) if flaw is None)
 
 
 def _read(path: Path) -> list[Publish] | None:
-    """The events of a file; None if it is gone, or was no batch and is now aside."""
+    """The events of a file; None if it is gone, or was no batch and is now aside.
+
+    Raises:
+        OSError: the system does not let us read it, or move it aside.
+    """
     try:
         batch = msgspec.json.decode(path.read_bytes(), type=_Batch)
     except FileNotFoundError:
         return None  # another one was quicker
-    except (ValueError, RecursionError) as error:  # DecodeError and UnicodeDecodeError are ValueErrors
+    except (IsADirectoryError, ValueError, RecursionError) as error:  # DecodeError is a ValueError
         _set_aside(path, str(error))
         return None
     if not all(event.id and event.time is not None for event in batch.events):
         _set_aside(path, "an event has no id or no time")
         return None
+    now_us = time.time_ns() // 1000
+    for event in batch.events:
+        event.time = _not_after(now_us, event.time)
     return batch.events
+
+
+def _not_after(now_us: int, given: str | int | None) -> str | int | None:
+    """A time, or now if that is earlier: the clock of whoever left the event may have been ahead."""
+    try:
+        time_us = parse_time(given, _ANY_TIME_US) if isinstance(given, str) else given
+    except InvalidEvent:
+        return given  # is refused for it
+    return now_us if time_us is not None and time_us > now_us else given
 
 
 def _set_aside(path: Path, why: str) -> None:
     _warn("%s cannot be taken into the log, and is moved aside: %s", path, why)
     with suppress(FileNotFoundError):
-        if sum(1 for _ in path.parent.glob(f"*{_BAD}")) >= _MAX_BAD:
+        if sum(1 for _ in path.parent.glob(f"*{_BAD}")) >= _MAX_BAD and not path.is_dir():
             path.unlink()
         else:
             path.rename(path.with_name(f"{path.name}{_BAD}"))

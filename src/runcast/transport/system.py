@@ -38,6 +38,7 @@ def create_system_router(bus: Bus, version: str) -> APIRouter:
             "version": version,
             "uptime_seconds": round(time.monotonic() - started, 3),
             "log": bus.log.url,
+            "log_epoch": head.epoch,
             "position": head.offset,
             "connected_clients": live.connections,
         }

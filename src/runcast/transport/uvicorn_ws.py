@@ -7,17 +7,27 @@ Given to uvicorn by its `ws=` setting. Each WebSocket scope then has the extensi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import PayloadTooBig
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
-from websockets.frames import CloseCode, Frame
+from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import Protocol
 
 from runcast.core.frames import DEFLATE_WINDOW_BITS
+from runcast.core.rate import TokenBucket
+from runcast.errors import RuncastError, TooLarge, TooMany
 from runcast.live.codec import Chunk
 from runcast.live.sink import Pressure
-from runcast.transport.websocket import DRAIN_S, EXTENSION
+from runcast.transport.limits import LIMITS, TooSlow, limits_in
+from runcast.transport.websocket import DRAIN_S, EXTENSION, REFUSAL, close_code
+
+SLICE_BYTES: Final = 8_192
+"""So much is parsed at a time: what a client sends at once may be thousands of frames."""
+LINGER_BYTES: Final = 16 * 1024 * 1024
+"""What is read from a client that is being closed, and thrown away, so that it can read why (RFC 6455 §7.1.1)."""
 
 _NEEDED = frozenset(
     [
@@ -32,9 +42,14 @@ _NEEDED = frozenset(
         "data_received",
         "disconnected",
         "frames",
+        "handle_bytes",
         "handle_close",
         "handle_connect",
+        "handle_cont",
         "handle_parser_exception",
+        "handle_ping",
+        "handle_pong",
+        "handle_text",
         "handshake_complete",
         "handshake_initiated",
         "keepalive_timeout",
@@ -52,8 +67,10 @@ _NEEDED = frozenset(
         "shutdown",
         "stop_keepalive",
         "transport",
+        "writable",
     ]
 )
+_NEEDED_OF_WEBSOCKETS = frozenset(["close_sent", "current_size", "parser_exc", "reader"])
 
 _EXTENSIONS = [
     # No context is taken over in either direction: a connection needs no memory for it, and frames are shared.
@@ -70,13 +87,24 @@ _EXTENSIONS = [
 class FrameProtocol(WebSocketsSansIOProtocol):
     """One client of the fast path.
 
-    `DRAIN_S` in the lifespan's state is how long the hub takes to tell its clients of a restart.
+    In the lifespan's state, `DRAIN_S` is how long the hub takes to tell its clients of a restart, and `LIMITS` what
+    a client may send. Without limits there, a message may be as long as uvicorn's `ws_max_size` says.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn.available_extensions = _EXTENSIONS if self.config.ws_per_message_deflate else None
         self.pressure: Pressure | None = None
+        self._limits = limits_in(self.app_state)
+        if LIMITS in self.app_state:
+            _limit_messages(self.conn, 2 * self._limits.settings.inbound_max_bytes)
+        rate = self._limits.settings.inbound_frame_rate
+        self._frames_left = TokenBucket(rate, 2 * rate)
+        self._fragments: bytearray | None = None
+        self._unfinished_since: float | None = None
+        self._pong: bytes | None = None
+        self._is_leaving = False
+        self._thrown_away = 0
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -85,8 +113,17 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             scope["extensions"][EXTENSION] = TransportLink(self)
 
     def data_received(self, data: bytes) -> None:
-        """Answer a handshake that could not even be read: uvicorn would leave its client waiting for ever."""
-        super().data_received(data)
+        """Take what came, a little at a time, so that who sends too much is stopped in the midst of it.
+
+        A handshake that could not even be read is answered: uvicorn would leave its client waiting for ever.
+        """
+        view = memoryview(data)
+        for start in range(0, len(view), SLICE_BYTES):
+            if self._is_leaving:
+                self._throw_away(len(view) - start)
+                return
+            super().data_received(bytes(view[start : start + SLICE_BYTES]))
+        self._note_what_is_unfinished()
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.handshake_initiated = True
             self.transport.write(b"".join(self.conn.data_to_send()))
@@ -99,6 +136,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._pong is not None and not self.close_sent:
+            self.transport.write(self._pong)
+        self._pong = None
         if self.pressure is not None:
             self.pressure.drained()
 
@@ -110,6 +150,10 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def send_keepalive_ping(self) -> None:
         """While bytes wait for the client, a ping could not reach it: see to it later."""
+        limit_s = self._limits.settings.request_body_timeout_s
+        if self._unfinished_since is not None and self.loop.time() - self._unfinished_since > limit_s:
+            self.refuse(TooSlow(f"message: the rest of one must come within {limit_s:g} seconds."))
+            return
         if self.transport.get_write_buffer_size():
             self.schedule_ping()
         else:
@@ -124,27 +168,87 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         else:
             super().keepalive_timeout()
 
+    def handle_text(self, event: Frame) -> None:
+        if self._may_come():
+            self._fragments = None
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        if self._may_come():
+            self._fragments = None
+            super().handle_bytes(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Join fragments as they come: a message in pieces takes no more memory than a whole one."""
+        if not self._may_come():
+            return
+        if self._fragments is None:
+            self._fragments = bytearray(b"".join(self.frames))
+            self.frames = []
+        self._fragments += event.data
+        if event.fin:
+            self.frames, self._fragments = [bytes(self._fragments)], None
+            self.send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        """Answer, while the client reads what it is sent; else the latest ping only, later (RFC 6455 §5.5.3)."""
+        pongs = self.conn.data_to_send()
+        if not self._may_come() or self.close_sent or not pongs:
+            return
+        if self.writable.is_set():
+            self.transport.write(b"".join(pongs))
+        else:
+            self._pong = pongs[-1]
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._may_come():
+            super().handle_pong(event)
+
     def handle_close(self, event: Frame) -> None:
+        if self._is_leaving:
+            return
         super().handle_close(event)
-        self._abort_if_it_lingers()
+        if self.close_timer is None and not self.disconnected:
+            # A closing transport waits for its buffer, for ever if the client takes nothing.
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
 
     def handle_parser_exception(self) -> None:
-        super().handle_parser_exception()
-        self._abort_if_it_lingers()
+        """What came was no frame, or one that is too long. The app may tell of the latter in its own words."""
+        if (
+            isinstance(self.conn.parser_exc, PayloadTooBig)
+            and self.pressure is not None
+            and not self.close_sent
+        ):
+            limit = self._limits.settings.inbound_max_bytes
+            self.refuse(TooLarge(f"message: over the limit of {limit} bytes.", field="message"))
+            return
+        close = self.conn.close_sent
+        assert close is not None
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        if not self.close_sent:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+        self._leave()
 
-    def _abort_if_it_lingers(self) -> None:
-        """A closing transport waits for its buffer, for ever if the client takes nothing."""
-        if self.close_timer is None and not self.disconnected:
-            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+    def refuse(self, error: RuncastError) -> None:
+        """Take nothing more from this client. The app, if it is one of ours, says why before it closes."""
+        if self.pressure is None:
+            self._limits.refused[error.code] += 1
+            self.close(close_code(error), error.code)
+        elif not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.receive", REFUSAL: error})  # pyright: ignore[reportArgumentType]
+        self._leave()
 
     def send_receive_event_to_app(self) -> None:
         """Refuse invalid UTF-8 in a sentence instead of a traceback (RFC 6455 §8.1)."""
+        self._unfinished_since = None
         if self.curr_msg_data_type == "text":
             try:
                 b"".join(self.frames).decode()
             except UnicodeDecodeError:
                 self.frames = []
                 self.close(CloseCode.INVALID_DATA, "a text message must be UTF-8")
+                self._leave()
                 return
         super().send_receive_event_to_app()
 
@@ -160,15 +264,60 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if not self.handshake_complete or self.close_sent or self.disconnected or self.transport.is_closing():
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.conn.send_close(code, reason)
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.conn.close_sent is None:
+            self.conn.send_close(code, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        else:  # the library has given this client up, and its close frame is still here: ours is said instead
+            self.conn.data_to_send()
+            frame = Frame(Opcode.CLOSE, Close(code, reason).serialize())
+            self.transport.write(frame.serialize(mask=False))
         self.close_sent = True
+        self._read_on()
+        if self._is_leaving:
+            self._write_eof()
+
+    def _leave(self) -> None:
+        """Throw away what still comes, until the client closes: closing first could take our answer from it."""
+        self._is_leaving = True
+        self._unfinished_since = self._fragments = None
+        self._read_on()
+        if self.close_sent:
+            self._write_eof()
+
+    def _read_on(self) -> None:
+        """Until the client has closed, or some seconds are over."""
         self.stop_keepalive()
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        # Not a mere close: that would wait for ever for a client that takes nothing.
-        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+        if self.close_timer is None:
+            # Not a mere close: that would wait for ever for a client that takes nothing.
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def _write_eof(self) -> None:
+        if not self.transport.is_closing() and self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _throw_away(self, size_bytes: int) -> None:
+        self._thrown_away += size_bytes
+        if self._thrown_away > LINGER_BYTES:
+            self.transport.abort()
+
+    def _may_come(self) -> bool:
+        """Whether one more frame may; one too many ends the connection."""
+        if self._is_leaving:
+            return False
+        if self._frames_left.take(self.loop.time()):
+            return True
+        rate = self._limits.settings.inbound_frame_rate
+        self.refuse(TooMany(f"More than {rate} frames per second; reconnect more calmly."))
+        return False
+
+    def _note_what_is_unfinished(self) -> None:
+        if self.conn.current_size is None and not self.conn.reader.buffer:
+            self._unfinished_since = None
+        elif self._unfinished_since is None:
+            self._unfinished_since = self.loop.time()
 
     def _go_away(self) -> None:
         self.close(CloseCode.SERVICE_RESTART, "the server restarts")
@@ -214,8 +363,15 @@ class TransportLink:
         self._protocol.close(code, reason)
 
 
+def _limit_messages(conn: Any, limit_bytes: int) -> None:
+    """Inflated bytes count, too: the library stops inflating there."""
+    name = "max_message_size" if hasattr(conn, "max_message_size") else "max_size"  # older versions
+    setattr(conn, name, limit_bytes)
+
+
 def unsupported() -> str:
-    """Which part of uvicorn's protocol is missing in the installed version; empty if all is there."""
-    source = vars(WebSocketsSansIOProtocol)
+    """Which part of uvicorn's protocol or of websockets' is missing in the installed version; empty if none is."""
     made = WebSocketsSansIOProtocol.__init__.__code__.co_names
-    return ", ".join(sorted(_NEEDED - source.keys() - set(made)))
+    missing = _NEEDED - vars(WebSocketsSansIOProtocol).keys() - set(made)
+    missing |= _NEEDED_OF_WEBSOCKETS - set(Protocol.__init__.__code__.co_names)
+    return ", ".join(sorted(missing))

@@ -20,8 +20,13 @@ from runcast.transport.sender import SenderSink, ending
 EXTENSION = "runcast.frames"
 """The scope extension of a server with the fast path: a `FrameLink`."""
 
-OnMessage = Callable[[str | bytes], Awaitable[None] | None]
-"""Takes a message; what it returns is awaited before the next one."""
+OnMessage = Callable[[str | bytes | RuncastError], Awaitable[None] | None]
+"""Takes a message, or why the server takes nothing more from this client: then it is to be told, and closed.
+
+What it returns is awaited before the next one."""
+
+REFUSAL = "runcast.refusal"
+"""In a message of the fast path: the error that the client is to be told before it is closed."""
 
 
 DRAIN_S = "runcast.drain_s"
@@ -136,7 +141,7 @@ class WebSocketPeer:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
-            answer = on_message(_content(message))
+            answer = on_message(message.get(REFUSAL) or _content(message))
             if answer is not None:
                 await answer
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { call, event, load, result } from "./support.mjs";
 
-const { Links, buildForest, flatten, ownTokens, pathTo, secondsOf, stateOf, summaryOf } = await load("state.js");
+const { Links, buildForest } = await load("forest.js");
+const { flatten, ownTokens, pathTo, secondsOf, stateOf, summaryOf } = await load("state.js");
 
 const view = (more = {}) => ({
   collapsed: new Set(), unfolded: new Set(), expanded: new Set(), ended: new Set(), certain: true, ...more,

@@ -96,6 +96,6 @@ def session_id(info: StreamInfo) -> str:
 def _position(after: str) -> int | None:
     if not after:
         return None
-    if not (after.isascii() and after.isdecimal() and int(after[:20]) <= LAST_POSITION):
+    if not (after.isascii() and after.isdecimal() and len(after) <= 19 and int(after) <= LAST_POSITION):
         raise InvalidInput("after: not what `next` of this order said.", field="after")
     return int(after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -31,6 +32,9 @@ logger = logging.getLogger("runcast.otlp")
 
 IGNORED: Final = "otlp_ignored"
 """Under this name the bus counts what tells of no session: an application's other logs and spans."""
+
+THREADS: Final = 2
+"""So many requests are read at once; others wait, for reading one may take a processor and much memory."""
 
 _Reader = Callable[[bytes, str], Iterator[Any]]
 _Mapping = Callable[[Any], list[Publish]]
@@ -75,6 +79,7 @@ class _Receiver:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self._threads = ThreadPoolExecutor(THREADS, "runcast-otlp")  # begins none before it is used
 
     async def logs(self, request: Request) -> Response:
         return await self._receive(request, "logs", decode.read_logs, logs.publishes)
@@ -94,7 +99,9 @@ class _Receiver:
             encoding = request.headers.get("content-encoding", "")
             limit = self._bus.settings.request_max_bytes
             unpack = partial(decode.unpack, body, encoding, limit)
-            taken = await asyncio.to_thread(_take, lambda: read(unpack(), content_type), tell)
+            taken = await asyncio.get_running_loop().run_in_executor(
+                self._threads, _take, lambda: read(unpack(), content_type), tell
+            )
             _reject_forbidden(taken, access_of(request.scope))
             await self._publish(taken)
         except RuncastError as error:

@@ -141,8 +141,11 @@ class _Client:
             raise
         self.connection.is_blocked = True  # until the handshake is complete, see `WebSocketPeer.run`
 
-    def receive(self, message: str | bytes) -> Awaitable[None] | None:
+    def receive(self, message: str | bytes | RuncastError) -> Awaitable[None] | None:
         """Answer one message of the client; what is returned is to be awaited before the next one."""
+        if isinstance(message, RuncastError):
+            self._refused(message)
+            return None
         try:
             said = self._check(message)
         except RuncastError as error:

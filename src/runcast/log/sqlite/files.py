@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from runcast.errors import LogClosed, LogError, LogReadOnly
+from runcast.errors import LogClosed, LogError, LogGone, LogReadOnly
 from runcast.log.sqlite import format as file_format
 from runcast.log.sqlite.errors import is_busy, translated
 from runcast.log.sqlite.mounts import refuse_network
@@ -61,6 +61,7 @@ class LogFile:
         self.wal = path.with_name(f"{path.name}-wal")
         self.read_only = False
         self._immutable = False
+        self._identity: tuple[int, int] | None = None
         self._limits = limits
         self._closed = False
         self._connections: set[sqlite3.Connection] = set()
@@ -96,6 +97,7 @@ class LogFile:
         Raises:
             LogError: whatever SQLite complains of meanwhile.
         """
+        self.check_there()
         with self._using(reading=True), self._reading, translated(self.path):
             connection = self._idle_reader() or self._connect(*_READ_ONLY)
             try:
@@ -106,6 +108,18 @@ class LogFile:
                 self._disconnect(connection)
                 raise
             self._idle_readers.append(connection)
+
+    def check_there(self) -> None:
+        """Make sure that the file we have open is the one that lies there: only that can be read later.
+
+        Raises:
+            LogGone: it was removed, or replaced by another.
+        """
+        if self._identity is not None and _identity(self.path) != self._identity:
+            raise LogGone(
+                f"{self.path} was removed or replaced while it was open; nothing was stored. "
+                "Restart whatever uses it."
+            )
 
     def _idle_reader(self) -> sqlite3.Connection | None:
         try:
@@ -192,7 +206,9 @@ class LogFile:
         _make_folder(self.path)
         self.read_only = not _writable(self.path)
         with self._using(), translated(self.path):
-            return self._read_epoch_only() if self.read_only else self._prepare(keep=keep)
+            epoch = self._read_epoch_only() if self.read_only else self._prepare(keep=keep)
+        self._identity = _identity(self.path)
+        return epoch
 
     def _prepare(self, *, keep: bool) -> str:
         connection = self._connect()
@@ -273,6 +289,14 @@ def pause() -> None:
     import random  # noqa: PLC0415 - a process that appends once seldom waits
 
     time.sleep(random.uniform(0.000_1, 0.000_5))  # noqa: S311 - chance, not secrecy
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - every commit asks, and pathlib takes longer
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_folder(path: Path) -> None:

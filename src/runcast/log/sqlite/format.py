@@ -95,9 +95,8 @@ def read_epoch(connection: sqlite3.Connection, path: Path) -> str:
 
 def _bring_up_to_date(connection: sqlite3.Connection, found: int) -> None:
     if found == 0:
-        from importlib.resources import files  # noqa: PLC0415 - only for a new file, and slow
-
-        schema = (files("runcast.log.sqlite") / "schema.sql").read_text(encoding="utf-8")
+        # importlib.resources would take longer to import than all the rest of this
+        schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
         for statement in statements(schema):
             connection.execute(statement)
         epoch = new_epoch("*", int.from_bytes(os.urandom(5)))

@@ -183,6 +183,7 @@ class Writer:
         next_poll = time.monotonic() + self._limits.poll_ms / 1000
         while True:
             with self._file.writer() as connection:
+                self._file.check_there()
                 if _begin(connection, last_try=time.monotonic() >= deadline):
                     with self._committing(connection):
                         yield connection

@@ -1,5 +1,8 @@
 """Follows the transcripts in a folder: reads what is there, then every line that is added, into a publisher.
 
+What is there at the beginning is told session by session, the lines of a session's files in the order of their times.
+Later on each file is read as it grows.
+
 An event is stored before the place after it is remembered. A stop at any moment, by a crash too, therefore loses
 nothing; what is told twice after it has the same ids, and is stored once.
 """
@@ -20,9 +23,10 @@ from runcast.client.backoff import delays
 from runcast.errors import InvalidInput, RuncastError
 from runcast.kinds.base import Publish
 from runcast.live.bus import Bus
+from runcast.sources.claude_code.merging import Merge
 from runcast.sources.claude_code.positions import Place, Positions
 from runcast.sources.claude_code.publishers import BusPublisher, Publisher
-from runcast.sources.claude_code.reading import Reading, Whose
+from runcast.sources.claude_code.reading import Reading, Whose, tell_unreadable
 from runcast.sources.claude_code.told import usage_event
 from runcast.sources.claude_code.transcript import Transcript
 from runcast.sources.claude_code.tree import Found, Tree
@@ -67,6 +71,33 @@ class Progress(msgspec.Struct):
 
 
 OnProgress = Callable[[Progress], None]
+
+
+class _Batch:
+    """What was read to be stored at once, and the readings that it is from."""
+
+    def __init__(self) -> None:
+        self.events: list[Publish] = []
+        self.readings: dict[str, Reading] = {}
+        self.places: list[Place] = []
+        self.done = 0
+        self.garbage = 0
+        self._size_bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.events) >= BATCH_EVENTS or self._size_bytes >= BATCH_BYTES
+
+    def take(self, reading: Reading, read: Callable[[], list[Publish]]) -> bool:
+        """Add what `read` reads on; False if that was nothing, as at the end of the file."""
+        before, restarts, garbage = reading.offset, reading.restarts, reading.transcript.garbage
+        self.events += read()
+        if reading.offset == before and reading.restarts == restarts:
+            return False
+        self.garbage += max(0, reading.transcript.garbage - garbage)
+        self._size_bytes += abs(reading.offset - before)
+        self.readings[reading.path] = reading
+        return True
 
 
 async def follow(
@@ -114,8 +145,9 @@ class Follower:
         self._tree = Tree(path)
         self._oldest_ns = None if since_s is None else time.time_ns() - round(since_s * 1e9)
         self._on_progress = on_progress or _unwatched
-        self._due: deque[str] = deque()
+        self._due: deque[list[str]] = deque()  # one file, or those of a session to be merged
         self._queued: set[str] = set()
+        self._merge: Merge | None = None  # of the first session that is due
         self._open: OrderedDict[str, Reading] = OrderedDict()
         self._saved_at = self._scan_at = time.monotonic()
 
@@ -159,7 +191,8 @@ class Follower:
             found = [file for file in found if file.time_ns >= self._oldest_ns]
         recent = sorted((file.time_ns, file.path) for file in found)
         self._tree.warm([path for time_ns, path in recent if time_ns > time.time_ns() - WARM_NS])
-        self._enqueue(_in_order(found), first=False, warm=False)
+        for session in _in_order(found):
+            self._put(session, first=False)
         self._report()
 
     async def _rest(self) -> None:
@@ -173,64 +206,70 @@ class Follower:
         self.progress.current = True
         self._report()
 
-    def _enqueue(self, found: Iterable[Found], *, first: bool = True, warm: bool = True) -> None:
+    def _enqueue(self, changed: Sequence[Found]) -> None:
         """Files that have changed are read before those that were left from an earlier time."""
-        changed = list(found)
-        if warm and changed:
-            self._tree.warm(
-                [file.path for file in changed]
-            )  # also an empty one: it was made to be written to
-        new = [file for file in changed if file.size != self._positions.offset(file.path)]
-        for file in reversed(new) if first else new:
-            self.progress.bytes_due += max(0, file.size - self._positions.offset(file.path))
-            if file.path not in self._queued:
-                self._queued.add(file.path)
-                self.progress.files_due += 1
-                (self._due.appendleft if first else self._due.append)(file.path)
+        if changed:  # warm is also an empty one: it was made to be written to
+            self._tree.warm([file.path for file in changed])
+        for file in reversed(changed):
+            self._put([file], first=True)
+
+    def _put(self, files: Iterable[Found], *, first: bool) -> None:
+        """Let files be read, together if they are several."""
+        new = [file for file in files if file.size != self._positions.offset(file.path)]
+        self.progress.bytes_due += sum(max(0, file.size - self._positions.offset(file.path)) for file in new)
+        paths = [file.path for file in new if file.path not in self._queued]
+        if paths:
+            self._queued.update(paths)
+            self.progress.files_due += len(paths)
+            (self._due.appendleft if first else self._due.append)(paths)
         self.progress.files = self._tree.files
 
     async def _step(self) -> None:
         """Read a batch, store it, and remember how far that was."""
-        events, places, done = await asyncio.to_thread(self._gather)
+        batch = await asyncio.to_thread(self._gather)
         try:
-            await self._store(events)
+            await self._store(batch.events)
         except BaseException:
-            self._forget(places)  # their state is ahead of what is stored
+            self._forget(batch)  # their state is ahead of what is stored
             raise
-        for place in places:
+        for place in batch.places:
             self.progress.bytes_done += max(0, place.offset - self._positions.offset(place.path))
             self._positions.put(place)
-        self.progress.files_done += done
-        self.progress.events += len(events)
+        self.progress.files_done += batch.done
+        self.progress.events += len(batch.events)
+        self.progress.garbage += batch.garbage
         if time.monotonic() - self._saved_at > SAVE_S:
             await self._save()
         self._report()
 
-    def _gather(self) -> tuple[list[Publish], list[Place], int]:
+    def _gather(self) -> _Batch:
         """Read the next files that are due until there is a batch. Runs in a thread; the loop waits for it."""
-        events: list[Publish] = []
-        places: list[Place] = []
-        size_bytes = done = 0
-        while self._due and len(events) < BATCH_EVENTS and size_bytes < BATCH_BYTES:
-            reading = self._reading(self._due[0])
-            before, garbage, restarts = reading.offset, reading.transcript.garbage, reading.restarts
-            events += self._read(reading)
-            if reading.offset == before and reading.restarts == restarts:  # its end
-                self._queued.discard(self._due.popleft())
-                done += 1
-                continue
-            self.progress.garbage += max(0, reading.transcript.garbage - garbage)
-            size_bytes += abs(reading.offset - before)
-            places.append(reading.place())
-        return events, places, done
+        batch = _Batch()
+        while self._due and not batch.is_full:
+            paths = self._due[0]
+            ended = self._read_merged(paths, batch) if len(paths) > 1 else self._read_one(paths[0], batch)
+            self._queued.difference_update(ended)
+            batch.done += len(ended)
+        batch.places = [reading.place() for reading in batch.readings.values()]
+        return batch
 
-    def _read(self, reading: Reading) -> list[Publish]:
-        try:
-            return reading.read(CHUNK_BYTES)
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                logger.warning("cannot read %s (%s)", reading.path, error.strerror)
+    def _read_one(self, path: str, batch: _Batch) -> list[str]:
+        """Read a piece of the file that is due; returns it if it has come to its end."""
+        reading = self._reading(path)
+        if batch.take(reading, lambda: _read(reading)):
             return []
+        self._due.popleft()
+        return [path]
+
+    def _read_merged(self, paths: Sequence[str], batch: _Batch) -> list[str]:
+        """Fill the batch from the session that is due; returns those of its files that have come to their ends."""
+        merge = self._merge = self._merge or Merge([self._reading(path) for path in paths])
+        while merge.has_more and not batch.is_full:
+            merge.step(lambda reading: batch.take(reading, reading.take))
+        if not merge.has_more:
+            self._merge = None
+            self._due.popleft()
+        return merge.pop_ended()
 
     def _reading(self, path: str) -> Reading:
         reading = self._open.pop(path, None) or Reading(self._positions.get(path), self._main)
@@ -240,11 +279,13 @@ class Follower:
         return reading
 
     def _main(self, path: str) -> Transcript:
-        return (self._open.get(path) or Reading(self._positions.get(path), self._main)).transcript
+        merged = self._merge.readings.get(path) if self._merge else None
+        return (merged or self._open.get(path) or Reading(self._positions.get(path), self._main)).transcript
 
-    def _forget(self, places: Sequence[Place]) -> None:
-        for place in places:
-            self._open.pop(place.path, None)
+    def _forget(self, batch: _Batch) -> None:
+        self._merge = None
+        for path in batch.readings:
+            self._open.pop(path, None)
 
     # --- storing ---------------------------------------------------------------------------------
 
@@ -304,19 +345,20 @@ def _unwatched(progress: Progress) -> None:
     """Nobody asked how far it is."""
 
 
-def _in_order(found: list[Found]) -> list[Found]:
-    """The sessions that were used last come last, so that the log has them in that order; main files come first."""
-    session = {file.path: Whose.of(file.path).main or file.path for file in found}
-    used: dict[str, int] = {}
+def _read(reading: Reading) -> list[Publish]:
+    try:
+        return reading.read(CHUNK_BYTES)
+    except OSError as error:
+        tell_unreadable(reading.path, error)
+        return []
+
+
+def _in_order(found: Iterable[Found]) -> list[list[Found]]:
+    """The files by session, main files first. The sessions used last come last: the log has them in that order."""
+    sessions: dict[str, list[Found]] = {}
     for file in found:
-        name = session[file.path]
-        used[name] = max(used.get(name, 0), file.time_ns)
-    return sorted(
-        found,
-        key=lambda file: (
-            used[session[file.path]],
-            session[file.path],
-            file.path != session[file.path],
-            file.path,
-        ),
-    )
+        sessions.setdefault(Whose.of(file.path).main or file.path, []).append(file)
+    for main, files in sessions.items():
+        files.sort(key=lambda file, main=main: (file.path != main, file.path))
+    ranked = sorted((max(file.time_ns for file in files), main) for main, files in sessions.items())
+    return [sessions[main] for _, main in ranked]

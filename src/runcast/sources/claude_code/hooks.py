@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
-from runcast.core.event import MAX_ID_CHARS, MAX_TYPE_CHARS, stream_name
+from runcast.core.event import MAX_ID_CHARS, MAX_TYPE_CHARS
 from runcast.errors import InvalidEvent
 from runcast.kinds.base import Publish
 from runcast.kinds.session import MAX_SUMMARY_CHARS, cut_text
@@ -27,7 +27,14 @@ from runcast.sources.claude_code.ids import (
     prompt_event_id,
     result_id,
 )
-from runcast.sources.claude_code.summaries import small_input, summarise_input, summarise_output, to_json
+from runcast.sources.claude_code.summaries import (
+    is_small,
+    small_input,
+    summarise_input,
+    summarise_output,
+    to_json,
+)
+from runcast.sources.naming import session_stream
 
 FIELD_MAX_CHARS: Final = 1_000
 """Any other text than a summary is cut to so much; an object or a list is kept if its JSON is not longer."""
@@ -106,7 +113,7 @@ def publishes_of(hook: Hook, now_us: int) -> list[Publish]:
     name, session_id = hook.get("hook_event_name"), hook.get("session_id")
     if not isinstance(name, str) or not name:
         raise InvalidEvent("hook_event_name: missing.", field="hook_event_name")
-    stream = stream_name("session", session_id if isinstance(session_id, str) else "")
+    stream = session_stream(session_id if isinstance(session_id, str) else "")
     told = _BY_EVENT.get(name, _other)(hook)
     data = {key: value for key, value in {**_common(hook), **told.fields}.items() if value is not None}
     data |= _extras(hook, {*_TOLD, *told.used, *data})
@@ -152,7 +159,7 @@ def _extras(hook: Hook, known: set[str]) -> dict[str, Any]:
 def _small(value: object) -> object:
     if isinstance(value, str):
         return cut_text(value, FIELD_MAX_CHARS)
-    if isinstance(value, dict | list) and len(to_json(cast("object", value))) > FIELD_MAX_CHARS:
+    if isinstance(value, dict | list) and not is_small(cast("object", value), FIELD_MAX_CHARS):
         return None
     return cast("object", value)
 

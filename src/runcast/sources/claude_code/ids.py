@@ -40,11 +40,6 @@ EVENT_TYPE: Final[Mapping[str, str]] = MappingProxyType(
 """What the sources call what happens; a session's event types are an open set beside these."""
 
 
-def stream_of(session_id: str) -> str:
-    """The stream of a session."""
-    return f"session:{session_id}"
-
-
 def call_id(tool_use_id: str) -> str:
     """The event that a tool was called: its own id."""
     return tool_use_id

@@ -56,10 +56,7 @@ class Line(msgspec.Struct, rename="camel", gc=False):
     @property
     def time_us(self) -> int | None:
         """When it was written, in microseconds since the Unix epoch; None if it does not say."""
-        try:
-            return parse_time(self.timestamp, _ANY_TIME_US) if self.timestamp else None
-        except InvalidEvent:
-            return None
+        return _time_us(self.timestamp)
 
     @property
     def fields(self) -> Block:
@@ -72,6 +69,12 @@ class Line(msgspec.Struct, rename="camel", gc=False):
         if isinstance(content, str):
             return [{"type": "text", "text": content}]
         return [mapping(block) for block in cast("list[Any]", content)] if isinstance(content, list) else []
+
+
+class _Dated(msgspec.Struct, gc=False):
+    """What is needed of a line to know its place among others."""
+
+    timestamp: str | None = None
 
 
 class AgentProgress(msgspec.Struct, rename="camel", gc=False):
@@ -90,6 +93,7 @@ class AgentResult(msgspec.Struct, rename="camel", gc=False):
 
 
 _decode = msgspec.json.Decoder(Line).decode
+_decode_dated = msgspec.json.Decoder(_Dated).decode
 _decode_progress = msgspec.json.Decoder(AgentProgress).decode
 _decode_result = msgspec.json.Decoder(AgentResult).decode
 
@@ -101,10 +105,25 @@ def read_line(line: bytes) -> Line | None:
     """
     try:
         return _decode(line)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, RecursionError):
         return None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _read_mended(line) if b"\\u" in line else None
+
+
+def time_of(line: bytes) -> int | None:
+    """When a line was written, as `Line.time_us` has it, without reading the rest of it."""
+    try:
+        return _time_us(_decode_dated(line).timestamp)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _time_us(timestamp: str | None) -> int | None:
+    try:
+        return parse_time(timestamp, _ANY_TIME_US) if timestamp else None
+    except InvalidEvent:
+        return None
 
 
 def _read_mended(line: bytes) -> Line | None:
@@ -152,5 +171,5 @@ def _parts(blocks: list[Block]) -> Iterator[str]:
     for block in blocks:
         if block.get("type") == "text":
             yield str(block.get("text") or "")
-        elif block.get("type") in {"image", "document"}:
-            yield f"[{block['type']}]"
+        elif (kind := text(block.get("type"))) in {"image", "document"}:
+            yield f"[{kind}]"

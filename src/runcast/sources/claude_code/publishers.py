@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import Any, Final, Protocol, cast
 
 import msgspec
 
 from runcast.client.blocking import Client
+from runcast.client.values import Receipt
 from runcast.core.event import Event
 from runcast.core.filters import EventSubscriptionFilter
-from runcast.errors import StreamNotFound
+from runcast.errors import InvalidInput, StreamNotFound
 from runcast.kinds.base import Publish
 from runcast.live.bus import Bus
 from runcast.sources.claude_code.state import remember
-from runcast.sources.claude_code.told import SOURCE
+from runcast.sources.claude_code.told import SOURCE, usage_event
 
 MAX_STREAMS: Final = 64
 """Sessions of which is kept in mind which calls others have told; another one is read anew when it goes on."""
@@ -37,7 +39,8 @@ class Publisher(Protocol):
         is still to be told. When it is cancelled, or raises, the events may be stored or not.
 
         Raises:
-            InvalidInput: one of them can never be stored.
+            InvalidInput: one of them can never be stored. If it was given alone, what it cost is stored all the
+                same, as an event of its own.
             RuncastError: what went wrong; `retryable` says whether trying again may help.
         """
         ...
@@ -53,14 +56,22 @@ class BusPublisher:
 
     async def publish(self, events: Sequence[Publish]) -> list[Publish]:
         """See `Publisher.publish`."""
-        appended = await self._bus.publish_all(events)
+        try:
+            appended = await self._bus.publish_all(events)
+        except InvalidInput:
+            if cost := _cost_alone(events):
+                with suppress(InvalidInput):
+                    await self._bus.publish_all([cost])
+            raise
         repeated = {(one.stream, one.id) for one in appended if one.duplicate}
         late = [event for event in events if (event.stream, event.id) in repeated and _pays(event)]
-        for stream in {event.stream for event in late}:
-            await self._look(stream)
-        return [event for event in late if event.id in self._calls[event.stream].unpaid]
+        unpaid: list[Publish] = []
+        for stream, group in groupby(sorted(late, key=_stream_of), _stream_of):
+            calls = await self._look(stream)
+            unpaid += [event for event in group if event.id in calls.unpaid]
+        return unpaid
 
-    async def _look(self, stream: str) -> None:
+    async def _look(self, stream: str) -> _Calls:
         calls = self._calls.get(stream) or _Calls()
         remember(self._calls, stream, calls, MAX_STREAMS)
         while True:
@@ -68,7 +79,7 @@ class BusPublisher:
             calls.take((event.id, event.type, _fields_of(event)) for event in page.events)
             calls.cursor = page.cursor
             if page.complete or not (page.events or page.reset or page.gap):
-                return
+                return calls
 
 
 class ClientPublisher:
@@ -82,16 +93,25 @@ class ClientPublisher:
     async def publish(self, events: Sequence[Publish]) -> list[Publish]:
         """See `Publisher.publish`. Events of several streams are several requests."""
         late: list[Publish] = []
-        for stream, group in groupby(events, lambda event: event.stream):
+        for stream, group in groupby(events, _stream_of):
             batch = list(group)
-            receipt = await asyncio.to_thread(self._client.publish, stream, map(_native, batch))
+            receipt = await asyncio.to_thread(self._send, stream, batch)
             paying = [event for event in batch if _pays(event)]
             if receipt.duplicates and paying:
-                await asyncio.to_thread(self._look, stream)
-                late += [event for event in paying if event.id in self._calls[stream].unpaid]
+                calls = await asyncio.to_thread(self._look, stream)
+                late += [event for event in paying if event.id in calls.unpaid]
         return late
 
-    def _look(self, stream: str) -> None:
+    def _send(self, stream: str, batch: Sequence[Publish]) -> Receipt:
+        try:
+            return self._client.publish(stream, map(_native, batch))
+        except InvalidInput:
+            if cost := _cost_alone(batch):
+                with suppress(InvalidInput):
+                    self._client.publish(stream, [_native(cost)])
+            raise
+
+    def _look(self, stream: str) -> _Calls:
         calls = self._calls.get(stream) or _Calls()
         remember(self._calls, stream, calls, MAX_STREAMS)
         wanted = EventSubscriptionFilter(event_types=[_CALL])
@@ -100,10 +120,11 @@ class ClientPublisher:
             try:
                 page = self._client.events(stream, after=calls.cursor, wanted=wanted)
             except StreamNotFound:  # cleared meanwhile
-                return
+                break
             calls.take((event["id"], event["type"], event["data"]) for event in page.events)
             complete = page.complete or page.cursor == calls.cursor
             calls.cursor = page.cursor
+        return calls
 
 
 class _Calls:
@@ -122,6 +143,15 @@ class _Calls:
 
 def _pays(event: Publish) -> bool:
     return event.type == _CALL and "usage" in event.data
+
+
+def _stream_of(event: Publish) -> str:
+    return event.stream
+
+
+def _cost_alone(events: Sequence[Publish]) -> Publish | None:
+    """What the only one of `events` cost, as an event of its own: so that it counts though that one is refused."""
+    return usage_event(events[0]) if len(events) == 1 else None
 
 
 def _fields_of(event: Event) -> Mapping[str, Any]:

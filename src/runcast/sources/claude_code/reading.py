@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -11,6 +12,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from runcast.kinds.base import Publish
+from runcast.sources.claude_code.lines import time_of
 from runcast.sources.claude_code.positions import EDGE_BYTES, Place, Position
 from runcast.sources.claude_code.state import Origin, State
 from runcast.sources.claude_code.transcript import Transcript
@@ -70,6 +72,7 @@ class Reading:
         self._whose = Whose.of(position.path)
         self._main = main
         self._skipping = False
+        self._ahead: deque[bytes] = deque()
         self.transcript = self._begin(position.state)
 
     def read(self, chunk_bytes: int) -> list[Publish]:
@@ -80,10 +83,26 @@ class Reading:
         Raises:
             OSError: the file cannot be read.
         """
-        with open(self.path, "rb") as file:  # noqa: PTH123 - a Path costs more than the read
-            if not self._is_same(file):
-                self._restart()
-            return self._feed(self._next(file, chunk_bytes))
+        return self._feed(self._load(chunk_bytes))
+
+    def peek(self, chunk_bytes: int) -> int | None:
+        """When the next line was written, in microseconds since the Unix epoch; None at the end of the file.
+
+        A line that does not say counts with the one before it. About `chunk_bytes` of the file are held meanwhile.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        while not self._ahead:
+            before = self.offset, self.restarts
+            self._ahead.extend(_lines(self._load(chunk_bytes)))
+            if not self._ahead and (self.offset, self.restarts) == before:
+                return None
+        return time_of(self._ahead[0]) or self.transcript.state.last_time or 0
+
+    def take(self) -> list[Publish]:
+        """The events of the line that `peek` has looked at."""
+        return self._feed(self._ahead.popleft())
 
     def place(self) -> Place:
         """Where the reading stands now."""
@@ -91,6 +110,12 @@ class Reading:
 
     def _begin(self, state: State | None = None) -> Transcript:
         return Transcript(self._whose.session_id, self._whose.agent_id, origin=self._origin, state=state)
+
+    def _load(self, chunk_bytes: int) -> bytes:
+        with open(self.path, "rb") as file:  # noqa: PTH123 - a Path costs more than the read
+            if not self._is_same(file):
+                self._restart()
+            return self._next(file, chunk_bytes)
 
     def _is_same(self, file: BinaryIO) -> bool:
         if self.offset == 0:
@@ -165,6 +190,18 @@ def _sidecar(path: Path) -> _Sidecar:
         return msgspec.json.decode(path.read_bytes(), type=_Sidecar)
     except (OSError, msgspec.MsgspecError):
         return _Sidecar()
+
+
+def tell_unreadable(path: str, error: OSError) -> None:
+    """Log that a file cannot be read; one that has gone is nothing to speak of."""
+    if not isinstance(error, FileNotFoundError):
+        logger.warning("cannot read %s (%s)", path, error.strerror)
+
+
+def _lines(chunk: bytes) -> list[bytes]:
+    """The lines of a chunk, each with its end; the last one may have none."""
+    *whole, rest = chunk.split(b"\n")
+    return [*(line + b"\n" for line in whole), *([rest] if rest else [])]
 
 
 def _is_object(chunk: bytes) -> bool:

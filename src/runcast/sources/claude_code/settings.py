@@ -11,10 +11,10 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from runcast.errors import ConfigError
 
@@ -65,7 +65,7 @@ def http_hook(server: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is no HTTP address.
     """
-    parts = urlsplit(server)
+    parts = _split(server)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ConfigError(f"http: {server} is not the address of a server, such as http://localhost:8000.")
     url = server.rstrip("/").removesuffix(ENDPOINT) + ENDPOINT
@@ -79,7 +79,7 @@ def is_ours(hook: object) -> bool:
     entry = cast("Mapping[str, object]", hook)
     command, url = entry.get("command"), entry.get("url")
     if isinstance(url, str):
-        return urlsplit(url).path.endswith(ENDPOINT)
+        return _split(url).path.endswith(ENDPOINT)
     return isinstance(command, str) and _is_our_command(command)
 
 
@@ -131,6 +131,14 @@ def events_of_ours(settings: Settings) -> list[str]:
     return [event for event, groups in hooks.items() if any(map(is_ours, _entries(groups)))]
 
 
+def _split(url: str) -> SplitResult:
+    """The parts of an address; of what is none, all are empty."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
 def _is_our_command(command: str) -> bool:
     try:
         words = shlex.split(command)
@@ -179,6 +187,10 @@ def _expect(is_so: bool, name: str, what: str) -> None:
 # --- the file ------------------------------------------------------------------------------------
 
 
+class SettingsChanged(ConfigError):
+    """Somebody else has changed the file since it was read. It is left as they wrote it."""
+
+
 class SettingsFile:
     """A file of Claude Code's settings. It need not be there yet; a link to it is followed.
 
@@ -190,7 +202,7 @@ class SettingsFile:
         self.path = path.resolve()
         self.copy = self.path.with_name(f"{self.path.name}{SUFFIX}")
         try:
-            self._content = self.path.read_bytes() if self.path.exists() else None
+            self._content = _content_of(self.path)
         except OSError as error:
             raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
         self.settings = _parse(self._content, self.path)
@@ -202,14 +214,16 @@ class SettingsFile:
         was not there.
 
         Raises:
+            SettingsChanged: it is not any more as it was read.
             ConfigError: it cannot be written; it is as it was.
         """
         try:
+            self._check_unchanged()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self._restore(settings):
                 if self._content is not None and not events_of_ours(self.settings):
                     _replace(self.copy, self._content, self.path)
-                _replace(self.path, _like(settings, self._content), self.path)
+                self._put(_like(settings, self._content))
         except OSError as error:
             raise ConfigError(
                 f"{self.path} cannot be written ({error.strerror}). Nothing was changed."
@@ -226,9 +240,22 @@ class SettingsFile:
         content = self.copy.read_bytes()
         same = json.dumps(_pruned(_parse(content, self.copy))) == json.dumps(_pruned(settings))
         if same:
-            _replace(self.path, content, self.path)
+            self._put(content)
             self.copy.unlink()
         return same
+
+    def _put(self, content: bytes) -> None:
+        _replace(self.path, content, self.path, self._check_unchanged)
+
+    def _check_unchanged(self) -> None:
+        if _content_of(self.path) != self._content:
+            raise SettingsChanged(
+                f"{self.path} was changed by another program at the same time, and is left as that wrote it."
+            )
+
+
+def _content_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def _parse(content: bytes | None, path: Path) -> Settings:
@@ -271,8 +298,8 @@ def _like(settings: Settings, content: bytes | None) -> bytes:
     return (("\ufeff" if text.startswith("\ufeff") else "") + written).encode()
 
 
-def _replace(path: Path, content: bytes, like: Path) -> None:
-    """Write a file at once and whole, with the mode of `like` if that is there."""
+def _replace(path: Path, content: bytes, like: Path, check: Callable[[], None] | None = None) -> None:
+    """Write a file at once and whole, with the mode of `like` if that is there, unless `check` raises just before."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("xb") as file:
@@ -281,6 +308,8 @@ def _replace(path: Path, content: bytes, like: Path) -> None:
             os.fsync(file.fileno())
         if like.exists():
             unfinished.chmod(like.stat().st_mode & 0o7777)
+        if check is not None:
+            check()
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

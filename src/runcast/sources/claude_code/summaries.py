@@ -7,10 +7,14 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from runcast.errors import InvalidEvent
+from runcast.kinds.base import check_nesting
 from runcast.kinds.session import cut_text
 
 TOOL_INPUT_BYTES: Final = 4 * 1024
 """An input of at most so much JSON is kept whole beside its summary."""
+MAX_DEPTH: Final = 60
+"""Nor is anything kept whole whose lists and objects nest deeper: an event has room for little more."""
 
 Input = Mapping[str, Any]
 
@@ -35,12 +39,28 @@ def summarise_output(answer: object) -> str:
 
 def small_input(tool_input: Input) -> dict[str, Any] | None:
     """The whole input, to be kept as `tool_input`, if it is small; None otherwise."""
-    return dict(tool_input) if tool_input and len(to_json(tool_input)) <= TOOL_INPUT_BYTES else None
+    return dict(tool_input) if tool_input and is_small(tool_input, TOOL_INPUT_BYTES) else None
+
+
+def is_small(value: object, most_chars: int) -> bool:
+    """Whether a value of JSON can be kept whole: it is not longer than that, and not nested too deep."""
+    text = to_json(value)
+    if len(text) > most_chars:
+        return False
+    try:
+        if text.count("{") + text.count("[") > MAX_DEPTH:
+            check_nesting(value, MAX_DEPTH)
+    except InvalidEvent:
+        return False
+    return True
 
 
 def to_json(value: object) -> str:
-    """Compact JSON for people; what JSON cannot hold is written as Python would."""
-    return msgspec.json.encode(value, enc_hook=repr).decode()
+    """Compact JSON for people; what JSON cannot hold is written as Python would, what nests too deep is named."""
+    try:
+        return msgspec.json.encode(value, enc_hook=repr).decode()
+    except RecursionError:
+        return "[nested too deep]"
 
 
 # --- inputs --------------------------------------------------------------------------------------

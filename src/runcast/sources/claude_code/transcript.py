@@ -11,16 +11,19 @@ if it has an id, a time and a text.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from runcast.core.event import stream_name
 from runcast.errors import InvalidStreamName
 from runcast.kinds.base import Publish
 from runcast.sources.claude_code import asides, conversation, lines
 from runcast.sources.claude_code.ids import call_id
 from runcast.sources.claude_code.state import Origin, State, checksum
 from runcast.sources.claude_code.told import Told
+from runcast.sources.naming import session_stream
+
+logger = logging.getLogger("runcast.sources.claude_code")
 
 
 def _no_origin(prompt: str) -> Origin | None:
@@ -51,9 +54,20 @@ class Transcript:
         self.garbage = 0
         """Lines that were no lines of a transcript, since this object was made."""
         self._origin = origin
+        self._warned = False
 
     def feed(self, line: bytes) -> list[Publish]:
         """The events that one line tells; none for a line that is empty, unimportant or damaged."""
+        try:
+            return self._feed(line)
+        except Exception:  # the root of a line: another version's may be what nobody here has thought of
+            self.garbage += 1
+            if not self._warned:
+                self._warned = True
+                logger.exception("a line of session %s is left out", self.session_id)
+            return []
+
+    def _feed(self, line: bytes) -> list[Publish]:
         if not line.strip():
             return []
         read = lines.read_line(line)
@@ -104,7 +118,7 @@ def _prompt(told: Told) -> str:
 
 def _stream(session_id: str) -> str | None:
     try:
-        return stream_name("session", session_id)
+        return session_stream(session_id)
     except InvalidStreamName:
         return None
 

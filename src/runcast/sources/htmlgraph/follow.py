@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from runcast.core.event import Cursor
-from runcast.errors import InvalidInput, LogClosed, LogError
+from runcast.errors import InvalidInput, LogClosed, LogError, StaleToken
 from runcast.kinds.base import Publish
 from runcast.live.bus import Bus
 from runcast.log.base import Lease
@@ -84,12 +84,16 @@ async def follow(
         while True:
             trouble = ""
             try:
-                if await turn.has():
-                    await follower.look()
+                lease = await turn.lease()
+                if lease is not None:
+                    await follower.look(lease)
                 else:
                     follower.forget()
             except LogClosed:
                 return
+            except StaleToken:  # this one stood still for so long that another one has gone on
+                turn.lost()
+                follower.forget()
             except Changed:
                 await asyncio.sleep(poll_s)
                 continue
@@ -124,13 +128,19 @@ class _Turn:
         self._lease: Lease | None = None
         self._ask_again = 0.0
 
-    async def has(self) -> bool:
+    async def lease(self) -> Lease | None:
+        """What says that it is this one's turn; None while it is another one's. Asks the log now and then."""
         now = asyncio.get_running_loop().time()
         if now >= self._ask_again:
             self._lease = None
             self._lease = await self._bus.call(self._bus.log.acquire, self._name, self._owner, LEASE_S)
             self._ask_again = now + LEASE_S / 3
-        return self._lease is not None
+        return self._lease
+
+    def lost(self) -> None:
+        """Ask again at once: the log says that it is another one's turn."""
+        self._lease = None
+        self._ask_again = 0.0
 
     async def give_back(self) -> None:
         if self._lease is not None:
@@ -145,6 +155,7 @@ class _Follower:
         self.path = path.expanduser()
         self._bus = bus
         self._telling = history
+        self._lease: Lease | None = None
         self._known: dict[str, tuple[int | None, Seen]] = {}  # by event id: the row's hash in this process
         self._recalled: set[str] = set()
         self._files: Files | None = None  # as they were when all they hold was told
@@ -162,8 +173,17 @@ class _Follower:
         self._recalled.clear()
         self._files = self._newest = None
 
-    async def look(self) -> None:
-        """Tell what the database has of new rows and changed ones, if it looks as if it had any."""
+    async def look(self, lease: Lease) -> None:
+        """Tell what the database has of new rows and changed ones, if it looks as if it had any.
+
+        Raises:
+            StaleToken: another one has its turn since; nothing more was told.
+            Changed, OSError, sqlite3.Error: the database cannot be read now.
+            LogError: the log cannot take what is new.
+        """
+        if self._lease is None or lease.token != self._lease.token:
+            self.forget()  # since the last lease another one may have gone on
+        self._lease = lease
         try:
             files = database.look_at(self.path)
             if files.identity != self._identity:
@@ -236,7 +256,7 @@ class _Follower:
             else:
                 new.append(event)
                 marks.append((event_id, looks, after))
-        flaws = await publish_each(self._bus, [[event] for event in new])
+        flaws = await publish_each(self._bus, [[event] for event in new], lease=self._lease)
         for (event_id, looks, after), flaw in zip(marks, flaws, strict=True):
             self._known[event_id] = looks, after
             if flaw is not None:

@@ -11,11 +11,9 @@ from runcast.core.event import Event, parse_time
 from runcast.errors import InvalidEvent
 from runcast.kinds.base import Publish
 from runcast.kinds.session import MAX_COST_TOKENS, cut_text
+from runcast.kinds.session_fields import UPDATE
 from runcast.sources.htmlgraph.database import Row
 from runcast.sources.naming import digest_of, session_stream
-
-UPDATE: Final = "update"
-"""The type of an event that tells of a change; its `parent_event_id` is the row's event."""
 
 SOURCE: Final = "htmlgraph"
 

@@ -22,6 +22,10 @@ PROTOBUF: Final = "application/x-protobuf"
 
 MAX_VALUE_DEPTH: Final = 16
 """How deep an attribute's lists and maps may nest."""
+MAX_RECORDS: Final = 20_000
+"""Of one request; so many resources, and so many scopes, may it have as well. Exporters send 512 at once by default."""
+MAX_MEMBERS: Final = 16
+"""Parts that a gzip body may be made of; exporters send one."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _INT64: Final = 2**63
@@ -89,7 +93,7 @@ def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """The body without its Content-Encoding, `gzip` or none.
 
     Raises:
-        InvalidInput: it is not gzip, or another encoding.
+        InvalidInput: it is not gzip of at most `MAX_MEMBERS` parts, or another encoding.
         TooLarge: it unpacks to more than `max_bytes`; the rest is not unpacked.
     """
     match encoding.strip().lower():
@@ -106,6 +110,7 @@ def read_logs(body: bytes, content_type: str) -> Iterator[LogRecord | Malformed]
 
     Raises:
         InvalidInput: it is no such request.
+        TooLarge: it has more than `MAX_RECORDS`.
         MissingExtra: it is protobuf, and what reads that is not installed.
     """
     if content_type == PROTOBUF:
@@ -135,6 +140,8 @@ def _gunzip(body: bytes, max_bytes: int) -> bytes:
     parts: list[bytes] = []
     left = max_bytes + 1
     while body and left > 0:  # a gzip file may have several members (RFC 1952 §2.2)
+        if len(parts) == MAX_MEMBERS:  # each costs a copy of all that follow it
+            raise InvalidInput(f"body: gzip of more than {MAX_MEMBERS} parts.", field="body")
         member = zlib.decompressobj(_GZIP)
         try:
             part = member.decompress(body, left)
@@ -165,12 +172,17 @@ def _each(
     document: dict[str, Any], names: tuple[str, str, str], make: Callable[..., R]
 ) -> Iterator[R | Malformed]:
     of_resource, of_scope, of_record = names
+    scopes = records = 0
     for group in _objects(document, of_resource):
         resource = _shared(_member(group, "resource"))
-        for part in _objects(group, of_scope):
+        parts = _objects(group, of_scope)
+        scopes = check_count(scopes + len(parts))
+        for part in parts:
             name = _member(part, "scope").get("name")
             scope = name if isinstance(name, str) else ""
-            for value in _list(part, of_record):
+            values = _list(part, of_record)
+            records = check_count(records + len(values))
+            for value in values:
                 yield _one(make, resource, scope, value)
 
 
@@ -215,6 +227,17 @@ def _span(resource: dict[str, Any], scope: str, value: dict[str, Any]) -> Span:
             status_message=_text(told.get("message")),
         )
     )
+
+
+def check_count(count: int) -> int:
+    """Return how many records, scopes or resources a request has, if it may have so many.
+
+    Raises:
+        TooLarge: there are more than `MAX_RECORDS`.
+    """
+    if count > MAX_RECORDS:
+        raise TooLarge(f"body: {count} records; the limit is {MAX_RECORDS} a request.", field="body")
+    return count
 
 
 def checked_span(span: Span) -> Span:
@@ -387,4 +410,6 @@ def _list(parent: dict[str, Any], name: str) -> list[object]:
 
 
 def _objects(parent: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [_object(value, name) for value in _list(parent, name)]
+    values = _list(parent, name)
+    check_count(len(values))
+    return [_object(value, name) for value in values]

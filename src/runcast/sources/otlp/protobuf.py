@@ -17,6 +17,7 @@ from runcast.sources.otlp.decode import (
     Malformed,
     Span,
     Unreadable,
+    check_count,
     checked_span,
     known_id,
 )
@@ -27,13 +28,10 @@ def read_logs(body: bytes) -> Iterator[LogRecord | Malformed]:
 
     Raises:
         InvalidInput: it is no such message.
+        TooLarge: it has more than `MAX_RECORDS`.
     """
     request = _parsed(ExportLogsServiceRequest(), body)
-    for group in request.resource_logs:
-        resource = _shared(group.resource)
-        for part in group.scope_logs:
-            for record in part.log_records:
-                yield _one(_log_record, resource, part.scope.name, record)
+    yield from _each(request.resource_logs, ("scope_logs", "log_records"), _log_record)
 
 
 def read_spans(body: bytes) -> Iterator[Span | Malformed]:
@@ -41,13 +39,10 @@ def read_spans(body: bytes) -> Iterator[Span | Malformed]:
 
     Raises:
         InvalidInput: it is no such message.
+        TooLarge: it has more than `MAX_RECORDS`.
     """
     request = _parsed(ExportTraceServiceRequest(), body)
-    for group in request.resource_spans:
-        resource = _shared(group.resource)
-        for part in group.scope_spans:
-            for span in part.spans:
-                yield _one(_span, resource, part.scope.name, span)
+    yield from _each(request.resource_spans, ("scope_spans", "spans"), _span)
 
 
 def _parsed(request: Any, body: bytes) -> Any:
@@ -57,6 +52,21 @@ def _parsed(request: Any, body: bytes) -> Any:
     except DecodeError:
         raise InvalidInput("body: not the protobuf message that belongs here.", field="body") from None
     return request
+
+
+def _each(groups: Any, names: tuple[str, str], make: Callable[..., Any]) -> Iterator[Any]:
+    of_scope, of_record = names
+    scopes = records = 0
+    check_count(len(groups))
+    for group in groups:
+        resource = _shared(group.resource)
+        parts = getattr(group, of_scope)
+        scopes = check_count(scopes + len(parts))
+        for part in parts:
+            values = getattr(part, of_record)
+            records = check_count(records + len(values))
+            for value in values:
+                yield _one(make, resource, part.scope.name, value)
 
 
 def _one(make: Callable[..., Any], resource: dict[str, Any], scope: str, record: Any) -> Any:

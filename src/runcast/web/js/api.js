@@ -32,12 +32,39 @@ export async function readEvents(session, filter, where = { before: "now" }, lim
   return { ...page, before: page.before ?? null };
 }
 
+/** {sub, via, name, email, grants}, or null if the server does not know who looks. */
+export async function whoAmI() {
+  try {
+    return await get("/api/v1/auth/me");
+  } catch (error) {
+    if (error.status === 401) return null;
+    throw error;
+  }
+}
+
+/** Exchange a key or token for a cookie, by way of a ticket, so that it never stands in an address. */
+export async function signIn(secret) {
+  const { ticket } = await post("/api/v1/auth/tickets", { Authorization: `Bearer ${secret}` });
+  return get("/api/v1/auth/me", { ticket });
+}
+
+export function signOut() {
+  return post("/api/v1/auth/logout");
+}
+
+async function post(path, headers = {}) {
+  return answerOf(await fetchOrSay(path, { method: "POST", headers }));
+}
+
 async function get(path, query = {}) {
   const address = new URL(path, location.href);
   for (const [name, value] of Object.entries(query)) {
     if (value !== "" && value !== null && value !== undefined) address.searchParams.set(name, value);
   }
-  const response = await fetchOrSay(address);
+  return answerOf(await fetchOrSay(address, { headers: { Accept: "application/json" }, cache: "no-store" }));
+}
+
+async function answerOf(response) {
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
   throw new ApiError(problem.detail || `The server answered ${response.status}.`, {
@@ -45,9 +72,9 @@ async function get(path, query = {}) {
   });
 }
 
-async function fetchOrSay(address) {
+async function fetchOrSay(address, options) {
   try {
-    return await fetch(address, { headers: { Accept: "application/json" }, cache: "no-store" });
+    return await fetch(address, options);
   } catch {
     throw new ApiError("The server cannot be reached.");
   }

@@ -3,31 +3,35 @@
 //
 // mode "live": the window ends where the log ends, and live events are put behind it
 // mode "browse": the window ends somewhere in the past; live events are counted
-// mode "travel": as it was at a moment; live events are counted
+// mode "travel": as it was at a moment; what is later is loaded, but not shown; live events are counted
 
-import * as api from "./api.js";
+import { LostCalls } from "./calls.js";
 import { Connection } from "./connection.js";
 import { keyOf, timeOf } from "./events.js";
 import { NO_FILTER, toServer } from "./filters.js";
+import { Links } from "./forest.js";
 import { History } from "./history.js";
+import { Ledger } from "./ledger.js";
 import { costOf, gapEvent, resumedWords } from "./notes.js";
-import { Links } from "./state.js";
 import { Timeline } from "./timeline.js";
 import { Travel } from "./travel.js";
-import { EventWindow } from "./window.js";
+import { EventWindow, MAX_EVENTS } from "./window.js";
 
 const ENDED = 1000; // the close code of a session's end
 const SEARCH_PAGES = 60;
-const SILENCE_MS = 3_600_000;
+const PAGE_MOST = 256;
+const AHEAD_PAGES = 8; // at once
 const REPLAY_MOST = 1_500; // more than that is not replayed one by one, but read as the newest page
 
 export class Feed {
   #generation = 0;
   #connection = null;
 
-  constructor({ changed, say }) {
+  /** `mainOf(session)` names a session's own agent, where it is known. */
+  constructor({ changed, say, mainOf }) {
     this.changed = changed; // ("reset" | "events" | "state" | "timeline" | "focus", detail)
     this.say = say; // (text, {tone})
+    this.mainOf = mainOf;
     this.session = null;
     this.filter = NO_FILTER;
     this.history = new History(null, NO_FILTER);
@@ -42,8 +46,8 @@ export class Feed {
     this.speed = 1;
     this.focus = null; // the key of an event that a link names
     this.follows = true; // whether the reader looks at the end
-    this.info = null; // the session's own answer
-    this.timeline = new Timeline();
+    this.unknown = false; // nothing was published to this session yet
+    this.ledger = new Ledger(null);
     this.skew = 0; // server's clock minus ours, ms
   }
 
@@ -78,10 +82,36 @@ export class Feed {
     }
   }
 
-  /** Of a session what the server says and what came since; of all of them, what is loaded of the latest. */
+  /** Of a session what the server says and what came since; of all of them, what is loaded. */
   get costs() {
-    if (this.session !== null) return this.timeline;
-    return Timeline.ofLatest(this.window.events.map(costOf), SILENCE_MS);
+    if (this.session !== null) return this.ledger.timeline;
+    return Timeline.of(this.window.events.map((event) => costOf(event)));
+  }
+
+  /** What is loaded and to be seen: in time travel, what had happened by then. */
+  get shown() {
+    const { events } = this.window;
+    return this.travel ? events.filter((event) => this.travel.isKnown(event)) : events;
+  }
+
+  /** Sums of what had happened by the moment of time travel: {tokens, events, errors}; null: not known. */
+  get sumsByThen() {
+    if (!this.travel) return null;
+    const isWhole = this.window.atStart && (this.window.atEnd || this.travel.next) && toServer(this.filter) === null;
+    if (isWhole && !this.filter.agents.length) {
+      return Timeline.of(this.shown.map((event) => costOf(event, this.ledger.byRequests))).total();
+    }
+    return this.costs.isEmpty ? null : this.costs.until(this.travel.until);
+  }
+
+  /** Look for the calls of results that stand alone because of the filter. */
+  async findCalls(results) {
+    const generation = this.#generation;
+    try {
+      if ((await this.lost.find(results)) && this.#is(generation)) this.changed("events");
+    } catch (error) {
+      if (this.#is(generation)) this.say(error.message, { tone: "warn" });
+    }
   }
 
   retry() {
@@ -98,11 +128,13 @@ export class Feed {
       if (!this.#is(generation)) return;
       this.window.prepend(page);
       if (this.window.trim("back") && this.mode === "live") this.mode = "browse";
+      this.#look();
       this.changed("events");
     });
   }
 
   async loadNewer() {
+    if (this.mode === "travel") return this.#loadAhead(true);
     const stopped = this.mode !== "browse" || this.paused;
     if (this.loading.newer || !this.loaded || this.window.atEnd || stopped) return;
     await this.#load("newer", async (generation) => {
@@ -119,7 +151,7 @@ export class Feed {
   async goLive() {
     if (this.mode === "live" && !this.paused && this.window.atEnd && !this.pending) return this.changed("end");
     const isWhole = this.window.atEnd || this.window.after === this.#pausedAt; // but for what is pending
-    const near = this.mode === "browse" && this.window.after && this.pending < REPLAY_MOST && isWhole;
+    const near = this.mode !== "live" && this.window.after && this.pending < REPLAY_MOST && isWhole;
     this.paused = false;
     this.#leaveTravel();
     if (near) {
@@ -184,11 +216,9 @@ export class Feed {
   /** Stay where it is, but show what came later, too. */
   showFollowing() {
     if (!this.travel) return;
-    const rest = this.travel.release();
-    this.travel = null;
+    this.#leaveTravel();
     this.mode = "browse";
-    this.window.append(rest);
-    if (rest.complete) this.#attach();
+    if (this.window.atEnd) this.#attach();
     this.changed("events");
   }
 
@@ -200,17 +230,16 @@ export class Feed {
     this.#generation += 1;
     this.#connection?.close();
     this.#leaveTravel();
-    const another = session !== this.session || !this.links;
+    if (session !== this.session || !this.links) {
+      this.links = new Links(this.mainOf);
+      this.ledger = new Ledger(session);
+    }
     Object.assign(this, { session, filter, pending: 0, paused: false, loaded: false, error: null, focus: null });
-    this.mode = "live";
+    Object.assign(this, { mode: "live", unknown: false });
     this.history = new History(session, filter);
+    this.lost = new LostCalls((where, limit) => this.history.unfiltered(where, limit));
     this.loading = { older: false, newer: false };
     this.window.clear();
-    if (another) {
-      this.links = new Links();
-      this.info = null;
-      this.timeline = new Timeline();
-    }
     return this.#generation;
   }
 
@@ -237,14 +266,14 @@ export class Feed {
   }
 
   async #openAtTime(generation, time) {
-    const { past, ahead } = await this.history.splitAt(time);
+    const page = await this.history.around(time);
     if (!this.#is(generation)) return;
     this.#leaveTravel();
-    this.#show(past, "travel");
     this.travel = this.#makeTravel(time);
-    this.travel.load(ahead);
+    this.#show(page, "travel");
     this.changed("end");
     if (this.connection.phase === "closed") this.#listen("now");
+    await this.#loadAhead();
   }
 
   async #openAtEvent(generation, at, id) {
@@ -275,7 +304,9 @@ export class Feed {
     this.pending = 0;
     this.loaded = true;
     this.error = null;
+    this.unknown = Boolean(page.unknown);
     this.window.replace(page);
+    this.#look();
     this.changed("events");
   }
 
@@ -283,29 +314,45 @@ export class Feed {
     return new Travel({
       at: time,
       speed: this.speed,
-      fetch: (after) => this.history.page({ after }),
-      reveal: (events) => {
-        this.window.append({ events });
-        this.window.trim("front");
-        this.changed("events");
-      },
-      changed: (what, error) => this.#travelled(what, error),
+      more: () => this.#loadAhead(),
+      changed: (what, events) => this.#travelled(what, events),
     });
   }
 
-  #travelled(what, error) {
-    if (what === "error") this.say(error.message, { tone: "error" });
+  /** Tell time travel what is loaded. */
+  #look() {
+    this.travel?.look(this.window.events, this.window.atEnd);
+  }
+
+  /** Load what lies ahead of time travel; not in place of what somebody reads, unless that is `wanted`. */
+  async #loadAhead(wanted = false) {
+    const hasRoom = () => wanted || this.follows || this.window.events.length + PAGE_MOST <= MAX_EVENTS;
+    if (this.loading.newer || !this.travel?.needsMore || !hasRoom()) return;
+    const isDone = await this.#load("newer", async (generation) => {
+      for (let pages = 0; pages < AHEAD_PAGES && this.travel?.needsMore && hasRoom(); pages += 1) {
+        const page = await this.history.page({ after: this.window.after });
+        if (!this.#is(generation)) return;
+        this.window.append(page);
+        this.window.trim("front");
+        this.#look();
+        this.changed("events");
+      }
+    });
+    if (!isDone) this.travel?.pause();
+  }
+
+  #travelled(what, events) {
     if (what === "present") {
       this.say("This is the present: live again.", {});
       this.goLive();
     } else {
-      this.changed("tick");
+      this.changed(what === "known" ? "events" : "tick", events);
     }
   }
 
   async #play() {
     // Whoever has scrolled far back has dropped what came just before now.
-    if (this.window.after !== null) await this.travelTo(this.travel.time);
+    if (!this.window.atEnd && !this.travel.next) await this.travelTo(this.travel.time);
     this.travel?.play();
   }
 
@@ -340,7 +387,8 @@ export class Feed {
   #receive(events, frame) {
     this.skew = Date.parse(frame.timestamp) - Date.now() || 0;
     const passing = this.history.passing(events);
-    for (const { time, tokens, isError } of passing.map(costOf)) this.timeline.add(time, tokens, isError);
+    this.ledger.count(passing);
+    this.unknown = false;
     if (this.mode === "live" && !this.paused) {
       this.pending = this.follows ? 0 : this.pending + passing.length;
       this.window.append({ events: passing, cursor: this.#connection.cursor });
@@ -349,7 +397,8 @@ export class Feed {
       this.changed("events", passing);
     } else {
       this.pending += passing.length;
-      this.travel?.more();
+      if (this.travel) this.window.atEnd = false;
+      this.#look();
       this.changed("state");
     }
   }
@@ -374,25 +423,27 @@ export class Feed {
 
   async #readInfo(generation) {
     if (this.session === null) return;
+    const { ledger } = this;
     try {
-      const info = await api.readSession(this.session);
-      if (!this.#is(generation)) return;
-      this.info = info;
-      this.timeline = new Timeline(info.timeline);
-      this.changed("timeline", info);
+      const info = await ledger.read();
+      if (this.#is(generation)) this.changed("timeline", info);
+      if ((await ledger.refine()) && this.#is(generation)) this.changed("timeline", info);
     } catch (error) {
       if (this.#is(generation) && error.status !== 404) this.say(error.message, { tone: "warn" });
     }
   }
 
+  /** Returns whether it went well; if not, the reader was told. */
   async #load(which, act) {
     const generation = this.#generation;
     this.loading[which] = true;
     this.changed("state");
     try {
       await act(generation);
+      return true;
     } catch (error) {
       if (this.#is(generation)) this.say(error.message, { tone: "error" });
+      return false;
     } finally {
       if (this.#is(generation)) {
         this.loading[which] = false;

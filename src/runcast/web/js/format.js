@@ -28,9 +28,10 @@ function trim(text) {
   return text.replace(/\.0$/, "");
 }
 
-/** Seconds as a person says them: "340 ms", "4.2 s", "3m 05s", "2h 14m", "3d 4h". */
+/** Seconds as a person says them: "<1 ms", "340 ms", "4.2 s", "3m 05s", "2h 14m", "3d 4h". */
 export function duration(seconds) {
   if (!Number.isFinite(seconds) || seconds < 0) return DASH;
+  if (seconds > 0 && seconds < 0.001) return `<1${THIN}ms`;
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)}${THIN}ms`;
   if (seconds < 59.95) return `${trim(seconds.toFixed(1))}${THIN}s`;
   const s = Math.round(seconds);

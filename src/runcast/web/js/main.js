@@ -1,20 +1,25 @@
 // Puts the page together: the address, the sessions, the feed and their views.
 
+import { Axis } from "./axis.js";
 import { el, icon } from "./dom.js";
 import { MAIN_AGENT, timeOf } from "./events.js";
 import { Feed } from "./feed.js";
 import { NO_FILTER, sameFilter } from "./filters.js";
+import { count } from "./format.js";
 import { listenToKeys } from "./keyboard.js";
 import { formatRoute, parseRoute } from "./route.js";
 import { Sessions } from "./sessions.js";
 import { nameOf } from "./summaries.js";
+import { Timeline } from "./timeline.js";
 import { ChartView } from "./views/chart.js";
 import { asJson } from "./views/details.js";
 import { emptyView } from "./views/empty.js";
 import { FeedView } from "./views/feed.js";
 import { HeadlineView } from "./views/headline.js";
 import { helpDialog } from "./views/help.js";
+import { NewSessionView } from "./views/hint.js";
 import { PlayerView } from "./views/player.js";
+import { signedIn } from "./views/signin.js";
 import { SessionsView } from "./views/sessions.js";
 import { StatusView, themeButton } from "./views/status.js";
 import { Toasts } from "./views/toasts.js";
@@ -28,18 +33,22 @@ const PHONE = matchMedia("(max-width: 760px)");
 class Page {
   #route = parseRoute(location.search);
   #draws = new Set();
+  #axis = new Axis(new Timeline());
   #announced = 0;
 
   constructor() {
     const toasts = new Toasts($("toasts"));
     this.say = (text, how) => toasts.say(text, how);
     this.sessions = new Sessions({ changed: () => this.#draw("sessions"), heard: (id) => this.feed.heard(id) });
-    this.feed = new Feed({ changed: (what, detail) => this.#feedChanged(what, detail), say: this.say });
+    this.feed = new Feed({
+      changed: (what, detail) => this.#feedChanged(what, detail), say: this.say, mainOf: (id) => this.#agentOf(id),
+    });
     this.#makeViews();
     this.#listen();
   }
 
   async start() {
+    await signedIn($("signin-dialog"), $("account"));
     await this.sessions.start();
     await this.#show(this.#chosenFirst());
     setInterval(() => this.#draw("status", "sessions", "head"), SECOND_MS);
@@ -54,6 +63,9 @@ class Page {
       choose: (id) => this.go({ session: id, chosen: true, filter: this.#route.filter, at: null, event: null }),
     });
     this.headline = new HeadlineView($("headline"), { back: () => this.#showList() });
+    this.hint = new NewSessionView($("hint"), {
+      sessions, show: (id) => this.go({ session: id, chosen: true, filter: this.#route.filter, at: null, event: null }),
+    });
     this.chart = new ChartView($("chart"), { jump: (time) => this.travelTo(time) });
     this.tools = new ToolsView($("tools"), {
       change: (filter) => this.filter(filter),
@@ -240,11 +252,12 @@ class Page {
     this.#showParts();
     if (wants("sessions")) this.list.update(this.#route.chosen || !PHONE.matches ? this.#route.session : undefined, now);
     if (wants("status")) this.status.update(feed.connection, feed);
+    if (wants("chart")) this.#drawChart();
     if (wants("head") || wants("sessions") || wants("player")) this.#drawHeadline(now);
     if (wants("tools")) this.tools.update(feed.filter, feed);
-    if (wants("chart")) this.chart.draw(feed.costs);
+    if (wants("sessions")) this.hint.update(this.#route.session, now, feed.travel !== null);
     if (wants("chart") || wants("brush")) this.chart.place(...this.rows.span(), feed.travel ? feed.travel.time : null);
-    if (wants("player")) this.player.update(...this.#whole(now));
+    if (wants("player")) this.player.update(this.#axis);
   }
 
   /** The feed, or what helps to get one; at once, because a list that is hidden cannot be scrolled. */
@@ -254,24 +267,29 @@ class Page {
     $("content").hidden = isEmpty;
   }
 
-  #drawHeadline(now) {
-    const id = this.#route.session;
-    const session = id === null ? null : this.sessions.get(id) ?? { id, tokens: 0, errors: 0, calls: 0, running: 0, last: 0 };
-    const then = this.feed.travel && !this.feed.timeline.isEmpty ? this.feed.timeline.until(this.feed.travel.time) : null;
-    this.headline.update(session, this.sessions.list(), now, then);
+  #drawChart() {
+    const { feed } = this;
+    const timeline = feed.costs;
+    this.#axis = new Axis(timeline);
+    this.chart.draw(timeline, this.#axis, feed.session === null ? `the ${count(feed.window.events.length, "event")} loaded here` : "");
   }
 
-  /** From the beginning to the end of what is shown, for the scrubber. */
-  #whole(now) {
-    const { timeline } = this.feed;
-    const session = this.sessions.get(this.#route.session);
-    const first = timeline.isEmpty ? session?.first ?? now - 3_600_000 : timeline.start;
-    return [first, session ? Math.max(session.last, first) : now];
+  #drawHeadline(now) {
+    const id = this.#route.session;
+    const unknown = { id, unknown: this.feed.unknown, tokens: 0, errors: 0, calls: 0, running: 0, last: 0 };
+    const session = id === null ? null : this.sessions.get(id) ?? unknown;
+    const then = this.feed.session === id ? this.feed.sumsByThen : null;
+    this.headline.update(session, this.sessions.list(), now, { then, axis: this.#axis });
   }
 
   #around() {
     if (this.feed.travel) return this.feed.travel.time;
     return this.rows.span()[0] || Date.now();
+  }
+
+  #agentOf(id) {
+    const agent = this.sessions.get(id)?.agent;
+    return agent && agent !== "unknown" ? agent : null;
   }
 
   #nameOf(id) {
@@ -281,16 +299,16 @@ class Page {
 
   #counts() {
     const counts = { types: new Map(), tools: new Map(), statuses: new Map(), agents: new Map(), features: new Map() };
-    const count = (map, value, times = 1) => value && map.set(value, (map.get(value) ?? 0) + times);
-    const totals = this.feed.info?.totals;
-    for (const [type, times] of Object.entries(totals?.by_type ?? {})) count(counts.types, type, times);
-    for (const [tool, { calls }] of Object.entries(totals?.tools ?? {})) count(counts.tools, tool, calls);
-    for (const agent of Object.keys(totals?.tokens_by_agent ?? {})) count(counts.agents, agent, 0);
+    const add = (map, value, times = 1) => value && map.set(value, (map.get(value) ?? 0) + times);
+    const totals = this.feed.ledger.info?.totals;
+    for (const [type, times] of Object.entries(totals?.by_type ?? {})) add(counts.types, type, times);
+    for (const [tool, { calls }] of Object.entries(totals?.tools ?? {})) add(counts.tools, tool, calls);
+    for (const agent of Object.keys(totals?.tokens_by_agent ?? {})) add(counts.agents, agent, 0);
     for (const event of this.feed.window.events) {
-      if (!totals) count(counts.types, event.event_type);
-      if (!counts.tools.has(event.tool_name)) count(counts.tools, event.tool_name);
-      count(counts.statuses, event.status);
-      count(counts.agents, event.agent_id || MAIN_AGENT);
+      if (!totals) add(counts.types, event.event_type);
+      if (!counts.tools.has(event.tool_name)) add(counts.tools, event.tool_name);
+      add(counts.statuses, event.status);
+      add(counts.agents, event.agent_id || MAIN_AGENT);
     }
     return counts;
   }

@@ -3,9 +3,13 @@
 import { isError as failed, timeOf, tokensOf } from "./events.js";
 import { count } from "./format.js";
 
-/** An event as the chart counts it. */
-export function costOf(event) {
-  return { time: timeOf(event), tokens: tokensOf(event).out, isError: failed(event) };
+/**
+ * An event as the chart counts it. What a request to the model has cost is told by transcripts, too, so only one
+ * of the two accounts counts.
+ */
+export function costOf(event, byRequests = false) {
+  const counts = (event.event_type === "api_request") === byRequests;
+  return { time: timeOf(event), tokens: counts ? tokensOf(event).out : 0, isError: failed(event) };
 }
 
 /** A gap as an event of its own, so that it stands where it is. */

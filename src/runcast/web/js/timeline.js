@@ -1,87 +1,101 @@
-// What a session spent over time, in a bounded number of buckets that widen as it grows. Pure.
+// What a session spent over time: sums by stretches of equal length, only those in which something happened, and
+// so few that they can be drawn. Pure.
 
 export const MAX_BUCKETS = 240;
+const COARSE_MS = 600_000;
+const COARSE_BUCKETS = 24;
 
 export class Timeline {
-  /** From the server's {start, width_seconds, tokens, events, errors}; without one it begins with the first event. */
-  constructor(told = null) {
-    this.start = told?.start ? Date.parse(told.start) : null;
-    this.width = Math.max(1, (told?.width_seconds ?? 1) * 1000);
-    this.tokens = [...(told?.tokens ?? [])];
-    this.events = [...(told?.events ?? [])];
-    this.errors = [...(told?.errors ?? [])];
+  #sorted = null;
+
+  /**
+   * From the server's {start, width_seconds, tokens, events, errors}; without one it begins with the first event.
+   * `first` and `last` are the times of the first and last event (ms), where they are known.
+   */
+  constructor(told = null, { first = null, last = null } = {}) {
+    this.width = Math.max(1, told?.width_seconds ?? 1) * 1000;
+    this.buckets = new Map();
+    const begin = told?.start ? Math.round(Date.parse(told.start) / this.width) : 0;
+    (told?.events ?? []).forEach((events, at) => {
+      if (!events) return;
+      this.buckets.set(begin + at, { events, tokens: told.tokens?.[at] ?? 0, errors: told.errors?.[at] ?? 0 });
+    });
+    const sorted = this.sorted();
+    this.first = first ?? sorted[0]?.from ?? null;
+    this.last = last ?? sorted.at(-1)?.to ?? null;
+    this.#sorted = null; // these were not cut yet
   }
 
-  /** Of the latest stretch of some events, back to the first long silence. */
-  static ofLatest(list, silence) {
-    let first = list.length - 1;
-    while (first > 0 && Math.abs(list[first].time - list[first - 1].time) < silence) first -= 1;
+  /** Of single events, each {time, tokens, isError}. */
+  static of(costs) {
     const timeline = new Timeline();
-    for (const { time, tokens, isError } of list.slice(Math.max(0, first))) timeline.add(time, tokens, isError);
+    for (const { time, tokens, isError } of costs) timeline.add(time, tokens, isError);
     return timeline;
   }
 
   get isEmpty() {
-    return this.start === null || !this.events.some(Boolean);
+    return this.buckets.size === 0;
   }
 
-  get end() {
-    return this.start + this.width * this.events.length;
+  /** Whether long idle time has made the buckets so wide that they say little about what happened in them. */
+  get isCoarse() {
+    return this.width >= COARSE_MS && this.buckets.size < COARSE_BUCKETS && this.total().events > this.buckets.size;
   }
 
   /** Count one event at `time` (ms). */
   add(time, tokens, isError) {
     if (!Number.isFinite(time) || time <= 0) return;
-    this.start ??= Math.floor(time / 1000) * 1000;
-    let at = Math.max(0, Math.floor((time - this.start) / this.width)); // an earlier one counts at the start
-    while (at >= MAX_BUCKETS) {
-      this.#widen();
-      at = Math.floor((time - this.start) / this.width);
-    }
-    while (this.events.length <= at) {
-      this.tokens.push(0);
-      this.events.push(0);
-      this.errors.push(0);
-    }
-    this.tokens[at] += tokens;
-    this.events[at] += 1;
-    this.errors[at] += isError ? 1 : 0;
+    const index = Math.floor(time / this.width);
+    const bucket = this.buckets.get(index) ?? { events: 0, tokens: 0, errors: 0 };
+    this.buckets.set(index, bucket);
+    bucket.events += 1;
+    bucket.tokens += tokens;
+    bucket.errors += isError ? 1 : 0;
+    this.first = Math.min(this.first ?? time, time);
+    this.last = Math.max(this.last ?? time, time);
+    this.#sorted = null;
+    while (this.buckets.size > MAX_BUCKETS) this.#widen();
   }
 
-  /** Sums until `time` (ms): {tokens, events, errors}. */
+  /** The buckets by time, each {from, to, tokens, events, errors}, cut to the first and the last event. */
+  sorted() {
+    this.#sorted ??= [...this.buckets].sort(([a], [b]) => a - b).map(([index, sums]) => ({
+      from: Math.max(index * this.width, this.first ?? 0),
+      to: Math.min((index + 1) * this.width, Math.max(this.last ?? Infinity, index * this.width + 1)),
+      ...sums,
+    }));
+    return this.#sorted;
+  }
+
+  total() {
+    return sumOf(this.sorted());
+  }
+
+  /** Sums until `time` (ms): {tokens, events, errors}, as exact as the buckets are. */
   until(time) {
-    const sums = { tokens: 0, events: 0, errors: 0 };
-    const last = Math.min(this.events.length - 1, Math.floor((time - this.start) / this.width));
-    for (let at = 0; at <= last; at += 1) {
-      sums.tokens += this.tokens[at] ?? 0;
-      sums.events += this.events[at] ?? 0;
-      sums.errors += this.errors[at] ?? 0;
-    }
-    return sums;
+    return sumOf(this.sorted().filter((bucket) => bucket.from <= time));
   }
 
-  /** One bucket: {from, to, tokens, events, errors}, or null. */
+  /** The bucket with a time, or null. */
   bucketAt(time) {
-    const at = Math.floor((time - this.start) / this.width);
-    if (this.start === null || at < 0 || at >= this.events.length) return null;
-    const from = this.start + at * this.width;
-    return {
-      from, to: from + this.width,
-      tokens: this.tokens[at] ?? 0, events: this.events[at] ?? 0, errors: this.errors[at] ?? 0,
-    };
-  }
-
-  /** The running sum of tokens at the end of each bucket. */
-  cumulative() {
-    let sum = 0;
-    return this.tokens.map((tokens) => (sum += tokens));
+    return this.sorted().find((bucket) => bucket.from <= time && time <= bucket.to) ?? null;
   }
 
   #widen() {
+    const old = this.buckets;
     this.width *= 2;
-    for (const name of ["tokens", "events", "errors"]) {
-      const old = this[name];
-      this[name] = Array.from({ length: Math.ceil(old.length / 2) }, (_, at) => old[2 * at] + (old[2 * at + 1] ?? 0));
+    this.buckets = new Map();
+    for (const [index, sums] of old) {
+      const at = Math.floor(index / 2);
+      const bucket = this.buckets.get(at);
+      if (bucket) for (const name of Object.keys(sums)) bucket[name] += sums[name];
+      else this.buckets.set(at, sums);
     }
   }
+}
+
+function sumOf(buckets) {
+  const sums = { tokens: 0, events: 0, errors: 0 };
+  for (const bucket of buckets) for (const name of Object.keys(sums)) sums[name] += bucket[name];
+  return sums;
 }

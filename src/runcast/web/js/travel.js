@@ -1,31 +1,32 @@
-// Time travel through the log: what was known at a moment, and what comes next, from pages after it.
+// Time travel through the log: what was known at a moment, and what becomes known as its clock goes on.
 //
-// It owns the clock and the queue of what lies ahead; who uses it owns what is shown.
+// The log has events in the order in which they were stored, and their times may go backwards: of what is loaded,
+// all is known that is not later than the moment, wherever it stands. What was stored much later than it
+// happened is known once it is loaded, so more is loaded ahead than is needed next.
 
 import { timeOf } from "./events.js";
 import { PlayClock } from "./player.js";
 
-const AHEAD = 120; // events that should be there before they are due
+const AHEAD = 1_000; // later events that should be loaded
+const SOON = 150; // with fewer than that, it is time to load while it plays
 const STEP_MS = 60;
 
 export class Travel {
-  #queue = [];
-  #after = null;
-  #complete = false;
-  #fetching = false;
+  #later = []; // the next one last
   #timer = null;
 
   /**
-   * `fetch(after)` resolves to a page; `reveal(events)` shows what has become due; `changed(what)` tells
-   * "tick", "skipped", "error" or "present" (nothing is left).
+   * `changed(what, events)` tells "tick", "known" (of events), "skipped", or "present" (nothing is later);
+   * `more()` is to load what follows, and to call `look`.
    */
-  constructor({ at, speed, fetch, reveal, changed, now = () => performance.now() }) {
+  constructor({ at, speed, changed, more, now = () => performance.now() }) {
     this.clock = new PlayClock(at, speed);
+    this.until = at; // what is known now; the clock may be a few milliseconds ahead
+    this.complete = false;
     this.skipIdle = true;
     this.skipped = null;
-    this.fetch = fetch;
-    this.reveal = reveal;
     this.changed = changed;
+    this.more = more;
     this.now = now;
   }
 
@@ -38,29 +39,26 @@ export class Travel {
   }
 
   get next() {
-    return this.#queue[0] ?? null;
+    return this.#later.at(-1) ?? null;
   }
 
+  /** Nothing is later, neither by its time nor by its place in the log. */
   get isAtPresent() {
-    return this.#complete && !this.#queue.length;
+    return this.complete && !this.#later.length;
   }
 
-  /** What lies ahead, as far as it is loaded; the log goes on after `page.cursor`. */
-  load(page) {
-    this.#queue = page.events;
-    this.#after = page.cursor;
-    this.#complete = page.complete;
+  get needsMore() {
+    return !this.complete && this.#later.length < AHEAD;
   }
 
-  /** Everything that was queued, and where to go on: for who does not want to wait for the clock. */
-  release() {
-    this.stop();
-    return { events: this.#queue, cursor: this.#after, complete: this.#complete };
+  /** These events are loaded; `complete` if the log ends with them. */
+  look(events, complete) {
+    this.complete = complete;
+    this.#later = events.filter((event) => !this.isKnown(event)).sort((a, b) => timeOf(b) - timeOf(a));
   }
 
-  /** The log has grown: what was its end is not any more. */
-  more() {
-    this.#complete = false;
+  isKnown(event) {
+    return timeOf(event) <= this.until;
   }
 
   play() {
@@ -76,7 +74,6 @@ export class Travel {
 
   stop() {
     this.pause();
-    this.reveal = () => {};
     this.changed = () => {};
   }
 
@@ -84,54 +81,37 @@ export class Travel {
     this.clock.setSpeed(speed, this.now());
   }
 
-  /** Show the next event, whenever it was. */
+  /** Go to the next event, whenever it was. */
   async step() {
-    if (!this.#queue.length) await this.#refill();
-    const event = this.#queue.shift();
-    if (!event) return this.changed("present");
-    this.clock.moveTo(Math.max(this.time, timeOf(event)), this.now());
-    this.reveal([event]);
-    this.changed("tick");
+    if (!this.next) await this.more();
+    if (!this.next) return this.isAtPresent && this.changed("present");
+    this.clock.moveTo(Math.max(this.time, timeOf(this.next)), this.now());
+    this.#learn();
   }
 
   #tick() {
     this.#skipIdle();
-    const time = this.time;
-    let due = 0;
-    while (due < this.#queue.length && timeOf(this.#queue[due]) <= time) due += 1;
-    if (due) this.reveal(this.#queue.splice(0, due));
-    if (this.#queue.length < AHEAD && !this.#complete) this.#refill();
-    if (this.isAtPresent) {
-      this.pause();
-      this.changed("present");
-    } else {
-      this.changed("tick");
-    }
+    this.#learn();
+    if (!this.complete && this.#later.length < SOON) this.more();
+    if (!this.isAtPresent) return;
+    this.pause();
+    this.changed("present");
+  }
+
+  #learn() {
+    this.until = this.time;
+    const known = [];
+    while (this.next && this.isKnown(this.next)) known.push(this.#later.pop());
+    if (known.length) this.changed("known", known);
+    this.changed("tick");
   }
 
   #skipIdle() {
-    const next = this.next;
-    if (!next || !this.skipIdle) return;
-    const to = this.clock.skip(timeOf(next), this.now());
+    if (!this.next || !this.skipIdle) return;
+    const to = this.clock.skip(timeOf(this.next), this.now());
     if (to === null) return;
     this.skipped = to - this.time;
     this.clock.moveTo(to, this.now());
     this.changed("skipped");
-  }
-
-  async #refill() {
-    if (this.#fetching) return;
-    this.#fetching = true;
-    try {
-      const page = await this.fetch(this.#after);
-      this.#queue.push(...page.events);
-      this.#after = page.cursor;
-      this.#complete = page.complete;
-    } catch (error) {
-      this.pause();
-      this.changed("error", error);
-    } finally {
-      this.#fetching = false;
-    }
   }
 }

@@ -71,16 +71,6 @@ export class EventWindow {
     return surplus;
   }
 
-  /** Take the events from the first that `isLater` out, and return them. */
-  splitAt(index) {
-    const later = this.events.splice(index);
-    for (const event of later) {
-      this.keys.delete(keyOf(event));
-      this.chars -= sizeOf(event);
-    }
-    return later;
-  }
-
   has(key) {
     return this.keys.has(key);
   }

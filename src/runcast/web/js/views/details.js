@@ -4,6 +4,7 @@ import { bdi, el, icon } from "../dom.js";
 import { inputOf, isObject, text, timeOf, typeLabel } from "../events.js";
 import { count, duration, moment, usd, whole } from "../format.js";
 import { ownTokens, secondsOf } from "../state.js";
+import { prose } from "./prose.js";
 
 const SHOWN_CHARS = 12_000;
 const SHOWN_ELSEWHERE = new Set([
@@ -16,9 +17,9 @@ export function details(node, state, view) {
   const failed = state === "error";
   const output = node.result ?? (node.kind === "call" ? null : node.event);
   return el("div.detail",
-    node.kind === "call" ? inputBlocks(node.event) : textBlock(inputHeading(node), text(node.event.input_summary), ".prose-block"),
+    node.kind === "call" ? inputBlocks(node.event) : proseBlock(inputHeading(node), text(node.event.input_summary)),
     node.kind === "call" && text(node.event.output_summary) ? textBlock("Output", node.event.output_summary, "pre") : null,
-    output ? textBlock(outputHeading(node, failed), text(output.output_summary), isProse(node) ? ".prose-block" : `pre${failed ? ".bad" : ""}`) : null,
+    output ? outputBlock(node, text(output.output_summary), failed) : null,
     node.kind === "call" && !node.result && state !== "done" ? el("h3", state === "running" ? "Still running" : "Its result is not loaded") : null,
     el("h3", "Event"),
     fieldList(node),
@@ -26,10 +27,16 @@ export function details(node, state, view) {
   );
 }
 
-const isProse = (node) => ["prompt", "message", "thinking", "alert"].includes(node.kind);
+const PROSE = new Set(["prompt", "message", "thinking", "alert", "delegation", "group"]);
+const isProse = (node) => PROSE.has(node.kind);
 const inputHeading = (node) => (node.kind === "prompt" ? "Prompt" : "Input");
 const outputHeading = (node, failed) =>
   failed ? "Error" : isProse(node) ? typeLabel(node.event.event_type) : "Output";
+
+function outputBlock(node, said, failed) {
+  const heading = outputHeading(node, failed);
+  return isProse(node) ? proseBlock(heading, said) : textBlock(heading, said, failed ? "pre.bad" : "pre");
+}
 
 function inputBlocks(event) {
   const input = inputOf(event);
@@ -62,18 +69,20 @@ function valueOf(value) {
 }
 
 function textBlock(heading, said, kind) {
-  if (!said) return null;
-  return [el("h3", heading), block(said, kind)];
+  return said ? [el("h3", heading), block(said, kind)] : null;
 }
 
-/** A text in a box; of a very long one the beginning, until more is wanted. */
-function block(said, kind) {
-  const tag = kind.startsWith(".") ? `div${kind}` : kind;
-  const box = el(tag, { tabindex: 0, dir: "auto" }, bdi(said.slice(0, SHOWN_CHARS)));
+function proseBlock(heading, said) {
+  return said ? [el("h3", heading), block(said, "div.prose-block", prose)] : null;
+}
+
+/** A text in a box, as `show` makes it; of a very long one the beginning, until more is wanted. */
+function block(said, kind, show = (part) => [bdi(part)]) {
+  const box = el(kind, { tabindex: 0, dir: "auto" }, show(said.slice(0, SHOWN_CHARS)));
   if (said.length <= SHOWN_CHARS) return box;
   const more = el("button.rest", { type: "button" }, `Show all ${count(said.length, "character")}`);
   more.addEventListener("click", () => {
-    box.replaceChildren(bdi(said));
+    box.replaceChildren(...show(said));
     more.remove();
   });
   return [box, more];

@@ -3,13 +3,16 @@
 import { el, icon, setText } from "../dom.js";
 import { kindOf, timeOf } from "../events.js";
 import { hidesResults, isEmpty } from "../filters.js";
+import { buildForest, mainAgents } from "../forest.js";
 import { count, duration, whole } from "../format.js";
-import { buildForest, flatten, pathTo } from "../state.js";
+import { flatten, pathTo } from "../state.js";
 import { VirtualList } from "../virtual_list.js";
 import { fillRow, guessHeight, makeRow } from "./row.js";
 
 const NEAR_PX = 1_200;
 const FRESH_MOST = 12; // more at once are not animated
+const SEARCH_PAGES = 4; // for the beginning of what a subagent did
+const SEARCH_EVENTS = 2_000; // loaded ones, with which that is not looked for
 
 export class FeedView {
   #list;
@@ -17,6 +20,8 @@ export class FeedView {
   #queued = false;
   #atStart = false; // of what is drawn
   #view = {};
+  #events = []; // that are drawn
+  #searched = 0;
   #fresh = new Set();
 
   /** `acts` maps the names of `data-act` to functions of a node. */
@@ -48,7 +53,7 @@ export class FeedView {
       certain: (this.feed.mode !== "browse" || this.feed.window.atEnd) && !hidesResults(this.feed.filter),
       ended: this.#ended(), time: this.feed.time, session: this.feed.session,
       filtered: !isEmpty(this.feed.filter), nameOf: this.nameOf,
-      nested: (event) => this.feed.links.callOf(event.session_id, event.agent_id) !== undefined,
+      isMain: mainAgents(this.#events, this.feed.links),
     };
   }
 
@@ -57,6 +62,7 @@ export class FeedView {
     this.collapsed.clear();
     this.unfolded.clear();
     this.focused = null;
+    this.#searched = 0;
     this.#list.active = null;
     this.#list.follows = true;
     this.#showEdges();
@@ -86,7 +92,7 @@ export class FeedView {
 
   /** Show an event that a link names, opened. */
   focus(key) {
-    this.#roots = buildForest(this.feed.window.events, this.feed.links);
+    this.#grow();
     const path = pathTo(this.#roots, key);
     if (!path) return;
     for (const parent of path.slice(0, -1)) this.unfolded.add(parent);
@@ -145,15 +151,20 @@ export class FeedView {
 
   #draw() {
     this.#queued = false;
-    const { window, links } = this.feed;
-    this.#roots = buildForest(window.events, links);
+    this.#grow();
     this.#view = this.#makeView();
     const rows = flatten(this.#roots, this.#view);
-    this.#atStart = window.atStart && rows.length > 0;
+    this.#atStart = this.feed.window.atStart && rows.length > 0;
     this.#list.setRows(rows);
     this.#markFresh();
     this.updateState();
     this.#loadMore();
+  }
+
+  #grow() {
+    const { shown, links, lost } = this.feed;
+    this.#events = shown;
+    this.#roots = buildForest(shown, links, lost);
   }
 
   #markFresh() {
@@ -166,7 +177,7 @@ export class FeedView {
 
   #ended() {
     const ended = new Set();
-    for (const event of this.feed.window.events) {
+    for (const event of this.#events) {
       if (kindOf(event) === "end" && event.event_type !== "subagent_end") ended.add(event.session_id);
       else if (kindOf(event) === "start" || kindOf(event) === "prompt") ended.delete(event.session_id);
     }
@@ -199,6 +210,25 @@ export class FeedView {
     if (!this.feed.loaded || this.feed.error) return;
     if (this.#list.distanceToStart < NEAR_PX) this.feed.loadOlder();
     if (this.#list.distanceToEnd < NEAR_PX) this.feed.loadNewer();
+    this.#findBeginnings();
+    this.#findCalls();
+  }
+
+  /** A subagent whose call is not far back is shown under it. */
+  #findBeginnings() {
+    const { feed } = this;
+    if (this.#searched >= SEARCH_PAGES || feed.window.atStart || feed.loading.older || !isEmpty(feed.filter)) return;
+    if (feed.window.events.length > SEARCH_EVENTS || !this.#roots.some((node) => node.kind === "group")) return;
+    this.#searched += 1;
+    feed.loadOlder();
+  }
+
+  /** Results in sight whose calls do not pass the filter. */
+  #findCalls() {
+    if (isEmpty(this.feed.filter)) return;
+    const [first, last] = this.#list.visible().map((row) => (row ? this.#list.indexOf(row.key) : 0));
+    const events = this.#list.rows.slice(first, last + 1).map((row) => row.node).filter(isAlone).map((node) => node.event);
+    if (events.length) this.feed.findCalls(events);
   }
 
   /** Running calls show how long they run by now. */
@@ -210,11 +240,11 @@ export class FeedView {
   }
 
   #showEdges() {
-    const { loaded, loading, error } = this.feed;
+    const { loaded, loading, error, mode } = this.feed;
     const known = loaded && !error;
     const top = loading.older ? "Loading earlier events…" : this.#atStart ? this.#beginning() : "";
     setText(this.top, known ? top : "");
-    setText(this.bottom, loading.newer ? "Loading later events…" : "");
+    setText(this.bottom, loading.newer && mode === "browse" ? "Loading later events…" : "");
   }
 
   #beginning() {
@@ -224,7 +254,7 @@ export class FeedView {
 
   #showNote() {
     const { feed, note } = this;
-    const version = JSON.stringify([feed.loaded, feed.error?.message, feed.pending, feed.mode, feed.paused, feed.window.events.length > 0, feed.follows, feed.loading.older, feed.travel?.isAtPresent]);
+    const version = JSON.stringify([feed.loaded, feed.error?.message, feed.pending, feed.mode, feed.paused, feed.unknown, feed.shown.length > 0, feed.follows, feed.loading.older, feed.travel?.isAtPresent]);
     if (note.dataset.version === version) return;
     note.dataset.version = version;
     note.replaceChildren(...[this.#message() ?? this.#newButton()].filter(Boolean));
@@ -236,10 +266,16 @@ export class FeedView {
       return el("div.feed-message", { role: "alert" }, icon("error", 28), el("p", feed.error.message),
         el("button", { type: "button", on: { click: () => feed.retry() } }, "Try again"));
     }
-    if (feed.window.events.length || feed.loading.older) return null;
+    if (feed.shown.length || feed.loading.older) return null;
     if (!feed.loaded) return el("div.feed-message", el("span.spinner"), el("p", "Loading"));
-    const words = feed.travel ? "Nothing had happened by then." : isEmpty(feed.filter) ? "No events yet. They appear here as they happen." : "No event passes the filter.";
-    return el("div.feed-message", el("p", words));
+    return el("div.feed-message", this.#emptyWords().map((words) => el("p", words)));
+  }
+
+  #emptyWords() {
+    const { feed } = this;
+    if (feed.unknown) return ["Nothing was published to this session yet.", "This page shows it as soon as something comes."];
+    if (feed.travel) return ["Nothing had happened by then."];
+    return [isEmpty(feed.filter) ? "No events yet. They appear here as they happen." : "No event passes the filter."];
   }
 
   #newButton() {
@@ -301,4 +337,9 @@ export class FeedView {
     this.#list.setRows(flatten(this.#roots, this.#view));
     this.#showNote();
   }
+}
+
+/** Whether it is a result without the call that it belongs to. */
+function isAlone(node) {
+  return node && (node.kind === "result" || node.kind === "error") && node.event.tool_name && node.event.parent_event_id;
 }

@@ -13,7 +13,7 @@ export class PlayerView {
   #scrubber;
   #speed;
   #skip;
-  #range = [0, 1];
+  #axis = null;
   #dragging = false;
 
   constructor(place, feed) {
@@ -38,11 +38,12 @@ export class PlayerView {
     this.#listen();
   }
 
-  update(from, to) {
+  /** `axis` is from the beginning to the end of what can be travelled. */
+  update(axis) {
     const { travel } = this.feed;
     this.place.hidden = !travel;
     if (!travel) return;
-    this.#range = [from, Math.max(to, from + 1)];
+    this.#axis = axis;
     const label = travel.playing ? "Pause" : "Play";
     if (this.#play.getAttribute("aria-label") !== label) {
       this.#play.setAttribute("aria-label", label);
@@ -52,7 +53,8 @@ export class PlayerView {
     this.#speed.value = String(this.feed.speed);
     setText(this.#time, moment(travel.time));
     setText(this.#note, noteOf(travel, this.feed.pending));
-    if (!this.#dragging) this.#scrubber.value = String(Math.round(((travel.time - from) / (this.#range[1] - from)) * STEPS));
+    this.#scrubber.disabled = !axis.last; // nothing happened yet
+    if (!this.#dragging) this.#scrubber.value = String(Math.round(axis.partOf(travel.time) * STEPS));
     this.#scrubber.setAttribute("aria-valuetext", moment(travel.time));
   }
 
@@ -70,8 +72,7 @@ export class PlayerView {
   }
 
   #chosen() {
-    const [from, to] = this.#range;
-    return from + (Number(this.#scrubber.value) / STEPS) * (to - from);
+    return this.#axis.timeAt(Number(this.#scrubber.value) / STEPS);
   }
 }
 

@@ -2,9 +2,10 @@
 
 import { bdi, el, icon } from "../dom.js";
 import {
-  MAIN_AGENT, iconOfTool, isError, kindOf, tagOf, text, textOf, timeOf, titleOfCall, toolLabel, typeLabel,
+  iconOfTool, isError, kindOf, tagOf, text, textOf, timeOf, titleOfCall, toolLabel, typeLabel,
 } from "../events.js";
 import { clock, compact, count, day, duration, firstLine, moment, usd, whole } from "../format.js";
+import { plain } from "../markdown.js";
 import { ownTokens, secondsOf, stateOf, summaryOf } from "../state.js";
 import { details } from "./details.js";
 
@@ -38,7 +39,7 @@ export function fillRow(article, row, view) {
   article.dataset.key = row.key;
   if (row.type === "fold") article.replaceChildren(foldLine(row));
   else if (row.type !== "node") article.replaceChildren(between(row));
-  else fillNode(article, row.node, view);
+  else fillNode(article, row, view);
 }
 
 function foldLine(row) {
@@ -47,10 +48,13 @@ function foldLine(row) {
 }
 
 function between(row) {
-  return el("div.between", el("span", row.type === "day" ? day(row.time) : `${duration(row.idle / 1000)} without activity`));
+  const idle = duration(row.idle / 1000);
+  const words = row.filtered ? `no matching events for ${idle}` : `${idle} without activity`;
+  return el("div.between", el("span", row.type === "day" ? day(row.time) : words));
 }
 
-function fillNode(article, node, view) {
+function fillNode(article, row, view) {
+  const { node } = row;
   const open = view.expanded.has(node.key);
   const state = stateOf(node, view);
   const parts = describe(node, state, view);
@@ -64,7 +68,7 @@ function fillNode(article, node, view) {
     el("time.row-time", { datetime: node.event.timestamp, title: moment(timeOf(node.event)) }, clock(timeOf(node.event))),
     el("span.row-icon", icon(parts.icon)),
     el("div.row-main", parts.main),
-    el("div.row-side", sideOf(node, state, view)),
+    el("div.row-side", sideOf(row, state, view)),
     moreButton(open),
   );
   article.replaceChildren(head, ...(open ? [details(node, state, view)] : []));
@@ -88,12 +92,13 @@ function describeCall(node, state, view) {
   const { event } = node;
   const name = toolLabel(event.tool_name);
   const failure = state === "error" ? failureLine(textOf(node.result ?? event)) : "";
-  const title = node.kind === "call" ? titleOfCall(event) : `result: ${firstLine(text(event.output_summary))}`;
+  const isCall = node.kind === "call";
+  const title = isCall ? titleOfCall(event) : failure || `result: ${firstLine(text(event.output_summary))}`;
   const main = [titleLine(name, title)];
   if (node.children.length) main.push(stepsLine(node, state, view));
-  if (failure) main.push(el("div.row-under.bad", bdi(failure)));
+  if (failure && isCall) main.push(el("div.row-under.bad", bdi(failure)));
   const how = { running: "running", error: "failed", done: "done", unknown: "" }[state];
-  const label = [name, firstLine(title, 120), how, failure && firstLine(failure, 160)].filter(Boolean).join(", ");
+  const label = [name, firstLine(title, 120), how, isCall && failure && firstLine(failure, 160)].filter(Boolean).join(", ");
   return { icon: node.kind === "error" ? "error" : iconOfTool(event.tool_name), main, label };
 }
 
@@ -110,11 +115,12 @@ function titleLine(name, what, prose = false) {
 function describeGroup(node, view) {
   const { event } = node;
   const name = typeof event.agent_type === "string" ? event.agent_type : "Subagent";
-  const what = node.kind === "delegation" ? firstLine(text(event.title) || textOf(event)) : "began earlier";
+  const told = plain(text(event.title) || textOf(event));
+  const what = node.kind === "delegation" ? firstLine(told) : view.filtered ? "" : "began earlier";
   return {
     icon: "agent",
     main: [titleLine(name, what, true), node.children.length ? stepsLine(node, "done", view) : null],
-    label: `${name}, ${what}`,
+    label: [name, what].filter(Boolean).join(", "),
   };
 }
 
@@ -144,16 +150,24 @@ function describeText(node) {
   return { icon: iconName, main, label: `${who || typeLabel(event.event_type)}: ${firstLine(said, 200)}` };
 }
 
-/** The beginning of a text, for the few lines it gets. */
+const readables = new WeakMap();
+
+/** The beginning of a text, without marks, for the few lines it gets. */
 function readable(event) {
-  return textOf(event).slice(0, CLAMP_CHARS).trim().replace(/\n\s*\n/g, "\n");
+  let said = readables.get(event);
+  if (said === undefined) {
+    said = plain(textOf(event)).slice(0, CLAMP_CHARS).trim().replace(/\n\s*\n/g, "\n");
+    readables.set(event, said);
+  }
+  return said;
 }
 
 function nameOfText(event, kind) {
   if (["prompt", "message", "thinking"].includes(kind)) return "";
   if (event.event_type === "cost_alert") return "Token budget";
   if (event.event_type === "bottleneck") return `Slow call${event.tool_name ? `: ${toolLabel(event.tool_name)}` : ""}`;
-  return typeLabel(tagOf(event) ?? event.event_type);
+  const tag = tagOf(event);
+  return tag?.startsWith("command-") ? "Command" : typeLabel(tag ?? event.event_type);
 }
 
 function alertWords(event) {
@@ -162,13 +176,11 @@ function alertWords(event) {
 }
 
 /** What stands at the right: the session where there are several, the agent, tokens, how long. */
-function sideOf(node, state, view) {
+function sideOf({ node, isStranger }, state, view) {
   const { event } = node;
-  const agent = event.agent_id;
-  const isStranger = agent && agent !== MAIN_AGENT && agent !== "unknown" && !view.nested(event);
   return [
     view.session === null ? bdi(view.nameOf(event.session_id), "tag") : null,
-    isStranger ? bdi(agent, "tag agent") : null,
+    isStranger ? bdi(event.agent_id, "tag agent") : null,
     state === "error" ? el("span.failed", "failed") : null,
     state === "running" ? el("span.spinner", { "aria-hidden": "true" }) : null,
     spentNote(node),
@@ -193,6 +205,6 @@ function tookNote(node, state, view) {
   }
   if (kindOf(node.event) === "usage") return null;
   const seconds = secondsOf(node);
-  if (seconds === null || (seconds === 0 && node.kind !== "call")) return null;
+  if (!seconds) return null;
   return el(`span.took${seconds >= SLOW_S && node.kind === "call" ? ".slow" : ""}`, duration(seconds));
 }

@@ -1,0 +1,330 @@
+"""uvicorn's HTTP protocol, bounded: a request's head and body have limits in bytes and in time.
+
+Given to uvicorn by its `http=` setting. uvicorn by itself keeps a head of any length, and waits for the rest of a
+request for ever. It leans on internals of uvicorn's protocol; `unsupported` says whether they are there.
+"""
+
+from __future__ import annotations
+
+from asyncio import TimerHandle, Transport
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from runcast.errors import InvalidInput, RuncastError, TooLarge
+from runcast.transport.limits import TooSlow, limits_in
+from runcast.transport.problem import problem
+
+SLICE_BYTES: Final = 8_192
+"""So much is parsed at a time: what a client sends at once may be thousands of small requests."""
+MAX_WAITING: Final = 8
+"""Requests that wait for the answer to an earlier one of their connection; the rest stays unparsed."""
+BODY_STEP_BYTES: Final = 256 * 1024
+"""So much of a body, or its end, must come within `request_body_timeout_s`, over and over."""
+CHUNK_OVERHEAD: Final = 9
+"""Bytes on the wire for a byte of a body, at most: one in a chunk of its own takes six."""
+LINGER_S: Final = 2.0
+"""How long a refused client may take to read why: closing at once could take the answer from it (RFC 9112 §9.6)."""
+LINGER_BYTES: Final = 16 * 1024 * 1024
+"""What is read from a refused client meanwhile, and thrown away."""
+
+IDLE: Final = "idle"
+"""Under this name connections are counted that were closed because too many did nothing."""
+
+_NEEDED: Final = frozenset(
+    [
+        "_should_upgrade",
+        "_unset_keepalive_if_required",
+        "app_state",
+        "connection_lost",
+        "connection_made",
+        "cycle",
+        "data_received",
+        "flow",
+        "handle_websocket_upgrade",
+        "headers",
+        "loop",
+        "on_body",
+        "on_header",
+        "on_headers_complete",
+        "on_message_begin",
+        "on_message_complete",
+        "on_response_complete",
+        "on_url",
+        "parser",
+        "pipeline",
+        "transport",
+    ]
+)
+
+
+class BadRequest(InvalidInput):
+    """What came is not HTTP."""
+
+    code = "bad_request"
+    message = "This is no valid HTTP request."
+
+
+class BoundedHttpToolsProtocol(HttpToolsProtocol):
+    """One connection. `LIMITS` in the lifespan's state says what it allows."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits_in(self.app_state)
+        self._held = b""  # read, and not parsed yet
+        self._in_head = False
+        self._in_body = False
+        self._header_bytes = 0  # of the headers that are complete
+        self._fed_bytes = 0  # of this request, about
+        self._body_bytes = 0
+        self._step_bytes = 0  # of the body, since its deadline was set
+        self._surplus_bytes = 0  # of the body, after its request was answered
+        self._deadline: TimerHandle | None = None
+        self._refusal: tuple[RuncastError, HTTPStatus] | None = None
+        self._is_leaving = False
+
+    # What the transport tells
+
+    def connection_made(self, transport: Transport) -> None:
+        super().connection_made(transport)
+        self._limits.add_idle(self, self._close_idle)
+        self._set_deadline(self._limits.settings.request_head_timeout_s, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_leaving = True
+        self._forget()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, as far as a connection may have requests at a time."""
+        self._unset_keepalive_if_required()
+        if self._is_leaving:
+            self._throw_away(len(data))
+            return
+        self._held = self._held + data if self._held else data
+        self._parse_held()
+
+    # What the parser tells
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._header_bytes = self._fed_bytes = self._body_bytes = self._surplus_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        limit = self._limits.settings.request_head_max_bytes
+        if len(self.url) > limit:
+            error = TooLarge(f"address: over the limit of {limit} bytes.", field="address")
+            self._stop_parsing(error, HTTPStatus.REQUEST_URI_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One more header, or trailer; both count."""
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value) + 4
+        settings = self._limits.settings
+        if len(self.headers) > settings.request_max_headers:
+            error = TooLarge(f"headers: at most {settings.request_max_headers} of them.", field="headers")
+            self._stop_parsing(error, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if len(self.url) + self._header_bytes > settings.request_head_max_bytes:
+            self._stop_parsing(self._head_too_large(), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_head, self._in_body = False, True
+        self._forget()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        self._step_bytes += len(body)
+        if self._is_answered():
+            self._surplus_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._forget_deadline()
+        super().on_message_complete()
+
+    # What the app's side tells
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._refusal is not None and not self.pipeline:
+            self._answer(*self._refusal)
+        elif not self._is_leaving:
+            if self._is_answered() and not self._in_head and not self._in_body:
+                self._limits.add_idle(self, self._close_idle)
+            if self._held:
+                self._parse_held()
+
+    # Parsing
+
+    def _parse_held(self) -> None:
+        view, at = memoryview(self._held), 0
+        while at < len(view) and not self._is_leaving and len(self.pipeline) < MAX_WAITING:
+            self._parse(view[at : at + SLICE_BYTES])
+            at += SLICE_BYTES
+        self._held = b"" if self._is_leaving else bytes(view[at:])
+        if self._held:
+            self.flow.pause_reading()  # until an answer is complete
+        elif not self._is_leaving:
+            self._expect_more()
+
+    def _parse(self, part: memoryview) -> None:
+        try:
+            self.parser.feed_data(part)  # pyright: ignore[reportOptionalMemberAccess] - until the connection is lost
+        except httptools.HttpParserUpgrade:
+            self._upgrade()
+        except httptools.HttpParserError:
+            self._refuse(*(self._refusal or (BadRequest(), HTTPStatus.BAD_REQUEST)))
+        else:
+            self._check_size(len(part))
+
+    def _upgrade(self) -> None:
+        """To a WebSocket, or to nothing that we know: then the request is answered, and is the last one.
+
+        Nothing may come from a client before its handshake is answered (RFC 6455 §4.1).
+        """
+        self._forget()
+        self._is_leaving = True
+        if self._should_upgrade():
+            self.handle_websocket_upgrade()
+        else:
+            self.cycle.keep_alive = False
+
+    def _check_size(self, came_bytes: int) -> None:
+        """A header without an end is not told of, nor what else is no body (the heads of chunks, trailers)."""
+        self._fed_bytes += came_bytes
+        settings = self._limits.settings
+        excess_bytes = self._fed_bytes - CHUNK_OVERHEAD * self._body_bytes
+        if (self._in_head or self._in_body) and excess_bytes > settings.request_head_max_bytes + SLICE_BYTES:
+            self._refuse(self._head_too_large(), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._surplus_bytes > settings.request_max_bytes:
+            self._is_leaving = True
+            self.transport.abort()
+
+    def _stop_parsing(self, error: RuncastError, status: HTTPStatus) -> None:
+        """From within a callback of the parser, which then raises an error of its own."""
+        self._refusal = error, status
+        raise error
+
+    def _head_too_large(self) -> TooLarge:
+        limit = self._limits.settings.request_head_max_bytes
+        return TooLarge(f"headers: over the limit of {limit} bytes.", field="headers")
+
+    # Deadlines
+
+    def _expect_more(self) -> None:
+        """See to it that what was begun goes on."""
+        if self._deadline is not None:
+            return
+        settings = self._limits.settings
+        if self._in_body:
+            self._step_bytes = 0
+            self._set_deadline(settings.request_body_timeout_s, self._body_is_late)
+        elif self._in_head or self._is_answered():  # or empty lines, which begin nothing
+            self._set_deadline(settings.request_head_timeout_s, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._deadline = None
+        if not self._is_answered():
+            self._expect_more()  # it cannot be told before an earlier request is answered
+        elif self._in_head:
+            limit_s = self._limits.settings.request_head_timeout_s
+            error = TooSlow(f"The head of a request must come within {limit_s:g} seconds.")
+            self._refuse(error, HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.transport.close()  # nothing was asked
+
+    def _body_is_late(self) -> None:
+        self._deadline = None
+        waits_for_us = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        if self._step_bytes >= BODY_STEP_BYTES or (waits_for_us and not self._is_answered()):
+            self._expect_more()
+            return
+        limit_s = self._limits.settings.request_body_timeout_s
+        error = TooSlow(
+            f"body: {BODY_STEP_BYTES} bytes of it, or its end, must come every {limit_s:g} seconds."
+        )
+        self._refuse(error, HTTPStatus.REQUEST_TIMEOUT)
+
+    def _set_deadline(self, after_s: float, act: Callable[[], None]) -> None:
+        self._forget_deadline()
+        self._deadline = self.loop.call_later(after_s, act)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _forget(self) -> None:
+        self._forget_deadline()
+        self._limits.idle.pop(self, None)
+
+    # Refusals
+
+    def _is_answered(self) -> bool:
+        """Whether the last request that began has its whole answer; true before the first."""
+        cycle: Any = self.cycle
+        return cycle is None or cast("bool", cycle.response_complete)
+
+    def _refuse(self, error: RuncastError, status: HTTPStatus) -> None:
+        """Say why, if it can still be said, and take nothing more from this client."""
+        self._limits.refused[error.code] += 1
+        self._forget()
+        self._is_leaving = True
+        if not self._in_body:
+            if self._is_answered():
+                self._answer(error, status)
+            else:
+                self._refusal = error, status  # the earlier requests are answered first
+        elif self._is_answered():
+            self._leave()
+        elif self.cycle.response_started or self.pipeline:
+            self.transport.close()
+        else:
+            self.cycle.disconnected = True  # for the app, its client is gone
+            self.cycle.message_event.set()
+            self._answer(error, status)
+
+    def _answer(self, error: RuncastError, status: HTTPStatus) -> None:
+        self._refusal = None
+        answer = problem(error, status)
+        headers = [*self.server_state.default_headers, *answer.raw_headers, (b"connection", b"close")]
+        lines = [b"%s: %s\r\n" % header for header in headers]
+        first = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+        self.transport.write(b"".join([first, *lines, b"\r\n", bytes(answer.body)]))
+        self._leave()
+
+    def _leave(self) -> None:
+        """Close when the client has read the answer (RFC 9112 §9.6), or has had the time to."""
+        self._unset_keepalive_if_required()
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._set_deadline(LINGER_S, self.transport.abort)
+
+    def _throw_away(self, size_bytes: int) -> None:
+        self._surplus_bytes += size_bytes
+        if self._surplus_bytes > LINGER_BYTES:
+            self.transport.abort()
+
+    def _close_idle(self) -> None:
+        self._limits.refused[IDLE] += 1
+        self._forget()
+        self.transport.close()
+
+
+def unsupported() -> str:
+    """Which part of uvicorn's protocol is missing in the installed version; empty if all is there."""
+    made = HttpToolsProtocol.__init__.__code__.co_names
+    return ", ".join(sorted(_NEEDED - vars(HttpToolsProtocol).keys() - set(made)))
