@@ -21,6 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
 from runcast import __version__
+from runcast.auth.redact import redact_logs
 from runcast.auth.setup import make_authenticator
 from runcast.auth.store import AuthStore
 from runcast.config import Settings
@@ -76,6 +77,7 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     settings = settings or (bus.settings if bus else Settings.from_env(os.environ))
     owned = bus is None
     bus = bus or Bus(open_configured(settings), KINDS, settings)
+    redact_logs()
     authenticator = make_authenticator(settings, AuthStore(_auth_file(bus.log.url)))
     holders = (
         None if authenticator.is_open else Holders(authenticator, settings.max_connections_per_principal)

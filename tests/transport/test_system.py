@@ -30,7 +30,8 @@ def test_a_healthy_server_says_so(server: ThreadServer) -> None:
 def test_its_status_names_the_log_and_counts_clients(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server(tmp_path / "status.db")
     before = server.get("/api/status")
-    assert set(before) == {"status", "version", "uptime_seconds", "log", "position", "connected_clients"}
+    known = {"status", "version", "uptime_seconds", "log", "log_epoch", "position", "connected_clients"}
+    assert set(before) == known
     assert (before["log"], before["position"]) == (f"sqlite:///{tmp_path / 'status.db'}", 0)
     with open_ws(server.session("a")) as ws:
         server.post("a", flat(0))
