@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -215,6 +217,25 @@ def test_a_tail_may_be_closed_while_another_thread_waits(client: Client) -> None
     with in_background(lambda: list(tail).clear()):
         tail.close()
     assert not [one for one in threading.enumerate() if one.name.startswith("runcast-tail")]
+
+
+def test_a_tail_of_a_server_that_accepts_and_stays_silent_is_closed_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        accepted: list[socket.socket] = []
+        with (
+            in_background(lambda: accepted.append(silent.accept()[0])),
+            Client(f"http://127.0.0.1:{silent.getsockname()[1]}") as client,
+        ):
+            tail = client.tail(["t:a", "t:b"], after="start")
+            wait_until(lambda: accepted and accepted[0].recv(1), "a request")
+            began = time.monotonic()
+            tail.close()
+            assert time.monotonic() - began < 2.0
+            assert list(tail) == []
+        accepted[0].close()
+    wait_until(
+        lambda: not [one for one in threading.enumerate() if one.name.startswith("runcast-tail")], "the end"
+    )
 
 
 def test_a_slow_taker_holds_the_reader_up_and_loses_nothing(client: Client) -> None:

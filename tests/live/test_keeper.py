@@ -128,6 +128,32 @@ def test_a_stream_that_begins_anew_is_kept_anew(log: EventLog) -> None:
     with_bus(log, test)
 
 
+def test_a_fold_that_fails_keeps_back_its_own_stream_only(
+    log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(state: Count, event: Event) -> None:
+        if event.stream == "job:b" and event.seq > 5:
+            raise ZeroDivisionError
+        count(state, event)
+
+    fragile = Fold("fragile", 1, Count, fail, keep_every=1)
+
+    async def test(bus: Bus) -> None:
+        bus.add_kind(Kind(name="job", folds={"fragile": fragile}))
+        for stream in ("job:a", "job:b", "job:c"):
+            await fill(bus, stream, 7)
+        seen, complete = await keep_changed(bus, "job")
+        assert complete, "it is not tried again before there is news"
+        assert stored(log, fragile, "job:a", "job:b", "job:c") == {"job:a": (7, 7), "job:c": (7, 7)}
+        assert caplog.text.count("the folds of job:b fail") == 1
+        await fill(bus, "job:a", 1)
+        assert (await keep_changed(bus, "job", seen)).all
+        assert stored(log, fragile, "job:a") == {"job:a": (8, 8)}
+        assert caplog.text.count("the folds of job:b fail") == 1
+
+    with_bus(log, test)
+
+
 def test_it_goes_on_by_itself_beside_another_of_its_kind(log: EventLog) -> None:
     async def test(bus: Bus) -> None:
         tasks = [asyncio.create_task(keep_snapshots(bus, "job")) for _ in range(2)]

@@ -40,7 +40,13 @@ def trap(folder: Path) -> Path:
     git(folder, "commit", "-qam", "Second")
     (folder / ".gitattributes").write_text("* filter=trap diff=trap\n")
     for name in (
-        *("filter.trap.clean", "filter.trap.smudge", "diff.trap.textconv", "diff.trap.command", "diff.external"),
+        *(
+            "filter.trap.clean",
+            "filter.trap.smudge",
+            "diff.trap.textconv",
+            "diff.trap.command",
+            "diff.external",
+        ),
         *("core.pager", "pager.log", "core.fsmonitor", "gpg.program", "core.editor", "core.sshCommand"),
         *("remote.origin.uploadpack", "core.askPass", "core.gitProxy"),
     ):

@@ -109,6 +109,7 @@ def test_the_default_log_is_made_in_the_users_data(home: Path) -> None:
 
 
 def test_a_server_delivers_what_a_hook_wrote(path: Path) -> None:
+    path.parent.mkdir()
     with ServeProcess(path) as server:
         run_hook(body(), RUNCAST_LOG=str(path))
         run_hook(body(2), RUNCAST_LOG=str(path))

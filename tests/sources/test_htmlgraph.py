@@ -17,7 +17,9 @@ from tests.support.htmlgraph import data_of, following, insert, make_database, r
 from tests.support.server import flat
 
 from runcast import Bus, WebSocketManager
+from runcast.kinds.base import Publish, accept
 from runcast.kinds.session import SESSION
+from runcast.log.memory import MemoryLog
 from runcast.log.sqlite import SqliteLog
 from runcast.sources.htmlgraph import database, follow
 from runcast.sources.htmlgraph.database import is_htmlgraph
@@ -163,7 +165,8 @@ async def test_the_database_may_come_later(bus: Bus, folder: Path, caplog: pytes
         make_database(path)
         insert(path, "a")
         assert [event.id for event in await followed.until_ids("a")] == ["a"]
-    assert "later.db cannot be followed now, and is tried again" in caplog.text
+    (told,) = [record.getMessage() for record in caplog.records if "no such file" in record.getMessage()]
+    assert told == f"{path} cannot be followed now, and is tried again: there is no such file so far"
 
 
 async def test_it_may_be_replaced(bus: Bus, path: Path, folder: Path) -> None:
@@ -243,6 +246,35 @@ async def test_one_follower_of_a_log_is_enough_and_another_takes_over(
             await second.call(second.log.release, lease)
             assert [event.id for event in await followed.until_ids("a")] == ["a"]
             assert await second.call(second.log.acquire, name, "another process", 20) is None
+
+
+@pytest.mark.parametrize("lease_s", [0.001, 15.0])
+async def test_what_another_one_told_during_a_long_pause_is_not_told_again(
+    path: Path, lease_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock jumps; another process follows meanwhile, and tells a cost of 5; the row goes on to 9."""
+    monkeypatch.setattr(follow, "LEASE_S", lease_s)
+    now = [1_900_000_000_000_000]
+    log = MemoryLog(clock=lambda: now[0])
+    insert(path, "a")
+    async with Bus(log, [SESSION]) as bus, following(bus, path) as followed:
+        await followed.until_ids("a")
+        now[0] += 60_000_000
+        lease = log.acquire(f"htmlgraph:{path.absolute()}", "another process", 20)
+        assert lease is not None
+        told = {
+            "source": "htmlgraph",
+            "row_digest": "0" * 16,
+            "parent_event_id": "a",
+            "cost_tokens": 5,
+            "agent_id": "a",
+        }
+        update = Publish(stream="session:s1", type="update", data=told, id="a:other")
+        log.append([accept(SESSION, update, now[0], 2**20)], lease=lease)
+        write(path, "UPDATE agent_events SET cost_tokens = 9 WHERE event_id = 'a'")
+        log.release(lease)  # with the long lease it has not asked yet, and finds out when it tells something
+        events = await followed.until(lambda found: len(found) == 3)
+        assert sum(data_of(event)["cost_tokens"] for event in events) == 9
 
 
 def test_which_files_are_htmlgraph_s(path: Path, folder: Path) -> None:

@@ -334,7 +334,8 @@ def test_it_is_tried_once_more_and_then_it_is_an_error(home: Path, monkeypatch: 
     install_hooks()
     settings = json.loads(path.read_text())
     assert (settings["number"], events_of_ours(settings)) == (1, list(EVENTS))
+    path.write_text("{}")
     times[0] = 2
     with pytest.raises(ConfigError, match="changed by another program"):
-        install_hooks(uninstall=True)
+        install_hooks()
     assert json.loads(path.read_text()) == {"number": 1}

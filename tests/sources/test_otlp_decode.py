@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ from tests.support.otlp import (
 from runcast.errors import InvalidInput, TooLarge
 from runcast.sources.otlp.decode import (
     JSON,
+    MAX_MEMBERS,
+    MAX_RECORDS,
     PROTOBUF,
     LogRecord,
     Malformed,
@@ -193,6 +196,38 @@ class TestUnpacking:
         with pytest.raises(InvalidInput, match="gzip"):
             unpack(body, "gzip", 1_000)
 
+    def test_very_many_members_are_refused_before_they_cost_anything(self):
+        member = gzip.compress(b"")
+        assert unpack(member * MAX_MEMBERS, "gzip", 1_000) == b""
+        began = time.thread_time()
+        with pytest.raises(InvalidInput, match="gzip of more than 16 parts"):
+            unpack(member * (8 * 1024 * 1024 // len(member)), "gzip", 8 * 1024 * 1024)
+        assert time.thread_time() - began < 1.0
+
     def test_another_encoding_is_refused(self):
         with pytest.raises(InvalidInput, match="Content-Encoding"):
             unpack(b"", "zstd", 1_000)
+
+
+class TestHowMuch:
+    @pytest.mark.parametrize("content_type", [JSON, PROTOBUF])
+    @pytest.mark.parametrize("level", [0, 1, 2])
+    def test_too_many_records_scopes_or_resources_are_refused_before_any_is_made(
+        self, content_type: str, level: int
+    ):
+        def request(count: int, of_record: str) -> bytes:
+            values: list[Any] = [{} for _ in range(count)]
+            names = [
+                f"resource{of_record}",
+                f"scope{of_record}",
+                {"Logs": "logRecords"}.get(of_record, "spans"),
+            ]
+            for name in reversed(names[: level + 1]):
+                values = [{name: values}]
+            return {JSON: to_json, PROTOBUF: to_protobuf}[content_type](values[0])
+
+        for read, of_record in ((read_logs, "Logs"), (read_spans, "Spans")):
+            made = list(read(request(MAX_RECORDS, of_record), content_type))
+            assert len(made) == (MAX_RECORDS if level == 2 else 0)
+            with pytest.raises(TooLarge, match="20001 records; the limit is 20000"):
+                next(read(request(MAX_RECORDS + 1, of_record), content_type))

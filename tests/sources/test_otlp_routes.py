@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import gzip
 import sys
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from tests.support.otlp import claude_record, gen_ai_span, logs_request, spans_request, to_json, to_protobuf
-from tests.support.server import AppServer
+from tests.support.server import WAIT_S, AppServer
 
 from runcast.auth.setup import make_authenticator
 from runcast.auth.store import AuthStore
 from runcast.config import Settings
 from runcast.errors import Busy, LogReadOnly
-from runcast.feeds.sessions.otlp import create_otlp_router
+from runcast.feeds.sessions.otlp import THREADS, create_otlp_router
 from runcast.feeds.sessions.routes import create_sessions_router
 from runcast.kinds.session import SESSION
 from runcast.live.bus import Bus
@@ -119,6 +121,25 @@ def test_gzip_is_unpacked_up_to_the_limit(server: Receiver) -> None:
     assert server.export("/v1/logs", bytes(LIMIT_BYTES + 1)).status_code == 413
     answer = server.export("/v1/logs", b"abc", content_encoding="gzip")
     assert (answer.status_code, answer.json()["code"]) == (400, 3)
+
+
+def test_too_many_records_are_refused_and_few_requests_are_read_at_once(server: Receiver) -> None:
+    server.bus.settings = Settings()
+    empty = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[' + b"{}," * 1_000_000 + b"{}]}]}]}"
+
+    def reading() -> set[threading.Thread]:
+        return {one for one in threading.enumerate() if one.name.startswith("runcast-otlp")}
+
+    def send() -> int:
+        headers = {"Content-Type": JSON, "Content-Encoding": "gzip"}
+        return httpx2.post(server.url("/v1/logs"), content=gzip.compress(empty), headers=headers).status_code
+
+    before = reading()
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(send) for _ in range(4)]
+        assert {answer.result(WAIT_S) for answer in answers} == {413}
+    assert 1 <= len(reading() - before) <= THREADS
+    assert server.bus.refused["too_large"] == 4
 
 
 def test_flawed_records_are_rejected_alone_in_json(server: Receiver) -> None:

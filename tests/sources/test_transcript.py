@@ -257,7 +257,7 @@ def test_an_unknown_line_with_a_text_is_told() -> None:
         b"7",
         b'{"no":"type"}',
         b'{"type":5}',
-        line("user", sessionId="../x", message={"content": "hi"}),
+        line("user", sessionId="..", message={"content": "hi"}),
         b"[" * 100_000,
     ],
 )

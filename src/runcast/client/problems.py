@@ -75,7 +75,7 @@ def _children(parent: type[RuncastError]) -> list[type[RuncastError]]:
 
 _BY_CODE: dict[str, Any] = {
     kind.code: kind
-    for kind in _children(RuncastError)
+    for kind in reversed(_children(RuncastError))  # a child with its parent's code is told as that parent
     # these carry a cursor, and are told in a stream, never as an answer
     if not issubclass(kind, Discontinued)
 }

@@ -23,7 +23,7 @@ from runcast.sources.otlp.answer import Code
 from runcast.sources.otlp.decode import Malformed, MissingExtra
 from runcast.sources.publishing import publish_each
 from runcast.transport.access import Access, access_of
-from runcast.transport.body import read_body
+from runcast.transport.body import check_parts, read_body
 from runcast.transport.permission import KNOWN, allowed
 from runcast.transport.problem import RETRY_AFTER_S, status_of
 from runcast.transport.route import RequestRoute
@@ -98,7 +98,7 @@ class _Receiver:
             body = await read_body(request, self._bus.settings.request_max_bytes)
             encoding = request.headers.get("content-encoding", "")
             limit = self._bus.settings.request_max_bytes
-            unpack = partial(decode.unpack, body, encoding, limit)
+            unpack = partial(_unpack, body, encoding, limit, content_type)
             taken = await asyncio.get_running_loop().run_in_executor(
                 self._threads, _take, lambda: read(unpack(), content_type), tell
             )
@@ -164,6 +164,14 @@ def _reject_forbidden(taken: _Taken, access: Access) -> None:
         else:
             kept.append(events)
     taken.events = kept
+
+
+def _unpack(body: bytes, encoding: str, limit_bytes: int, content_type: str) -> bytes:
+    """A body as it was before it was packed."""
+    unpacked = decode.unpack(body, encoding, limit_bytes)
+    if content_type == decode.JSON:
+        check_parts(unpacked)
+    return unpacked
 
 
 def _content_type(request: Request) -> str:

@@ -98,7 +98,7 @@ async def follow(
                 await asyncio.sleep(poll_s)
                 continue
             except (OSError, sqlite3.Error, LogError) as error:
-                trouble = str(error)
+                trouble = _words(error)
             said = _report(said, trouble, follower.path)
             if caught_up is not None:
                 caught_up.set()
@@ -107,6 +107,10 @@ async def follow(
         if caught_up is not None:
             caught_up.set()
         await turn.give_back()
+
+
+def _words(error: Exception) -> str:
+    return "there is no such file so far" if isinstance(error, FileNotFoundError) else str(error)
 
 
 def _report(said: str, trouble: str, path: Path) -> str:
