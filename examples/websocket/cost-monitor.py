@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import random
+import re
 from urllib.parse import quote, urlencode
 
 import websockets
@@ -30,11 +31,9 @@ class Costs:
         before, self.total = self.total, self.total + tokens
         self.by_tool[tool] = self.by_tool.get(tool, 0) + tokens
         if before < self.budget <= self.total:
-            print(
-                f"OVER BUDGET: {self.total:,} of {self.budget:,} tokens, {self.most_expensive()}", flush=True
-            )
+            print(f"OVER BUDGET: {self.total:,} of {self.budget:,} tokens, {self.top()}", flush=True)
 
-    def most_expensive(self) -> str:
+    def top(self) -> str:
         top = sorted(self.by_tool.items(), key=lambda entry: -entry[1])[:3]
         return "most for " + ", ".join(f"{tool} ({tokens:,})" for tool, tokens in top)
 
@@ -46,7 +45,7 @@ async def monitor(url: str, session: str, costs: Costs, event_limit: int) -> Non
         try:
             async with websockets.connect(f"{url}/ws/events/{quote(session, safe='')}?{query}") as socket:
                 failures = 0
-                async for message in socket:
+                async for message in messages(socket, session if cursor == "start" else None):
                     frame = json.loads(message)
                     if frame["type"] == "error":
                         raise SystemExit(frame["message"])
@@ -66,6 +65,16 @@ async def monitor(url: str, session: str, costs: Costs, event_limit: int) -> Non
         await asyncio.sleep(min(0.25 * 2**failures, 30) * random.uniform(0.5, 1))
 
 
+async def messages(socket: websockets.ClientConnection, new: str | None):
+    if new:
+        try:
+            yield await asyncio.wait_for(socket.recv(), 2)
+        except TimeoutError:
+            print(f"nothing of session {new} so far: waiting for its first event", flush=True)
+    async for message in socket:
+        yield message
+
+
 def describe(event: dict, total: int) -> str:
     what = event["tool_name"] or event["event_type"]
     summary = (event["input_summary"] or event["output_summary"] or "").replace("\n", " ")[:60]
@@ -77,13 +86,13 @@ def main() -> None:
     parser.add_argument("session")
     parser.add_argument("--budget", type=int, default=100_000, help="output tokens of the whole session")
     parser.add_argument("--event", type=int, default=5_000, help="output tokens of one event")
-    parser.add_argument("--url", default="ws://localhost:8000")
+    parser.add_argument("--url", default="ws://localhost:8000", help="http://… is as good")
     options = parser.parse_args()
     costs = Costs(options.budget)
     try:
-        asyncio.run(monitor(options.url, options.session, costs, options.event))
+        asyncio.run(monitor(re.sub("^http", "ws", options.url), options.session, costs, options.event))
     except KeyboardInterrupt:
-        print(f"{costs.total:,} tokens; {costs.most_expensive()}" if costs.by_tool else "nothing was spent")
+        print(f"{costs.total:,} tokens; {costs.top()}" if costs.by_tool else "nothing was spent")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,13 @@
 // Without a session, or with *, those of all sessions. The server sends errors only: the filter is part of the
 // address. Needs Node.js 22 or newer, which has WebSocket built in.
 
-const [session = "*", server = "ws://localhost:8000"] = process.argv.slice(2);
+const [session = "*", address = "ws://localhost:8000"] = process.argv.slice(2);
+const server = address.replace(/^http/, "ws");
+
+if (typeof WebSocket === "undefined") {
+  console.error(`This needs Node.js 22 or newer, which has WebSocket built in; here is ${process.version}.`);
+  process.exit(1);
+}
 
 const FILTER = { statuses: ["error", "timeout"] };
 const FINAL = new Set([1000, 1002, 1003, 1007, 1008, 1009, 1010]);
@@ -16,7 +22,7 @@ const errors = new Map(); // tool -> { count, last }
 let cursor = "start";
 let delay = FIRST_DELAY_MS;
 
-function address() {
+function url() {
   const path = session === "*" ? "/ws/events" : `/ws/events/${encodeURIComponent(session)}`;
   const query = new URLSearchParams({ filter: JSON.stringify(FILTER), after: cursor });
   return `${server}${path}?${query}`;
@@ -49,7 +55,7 @@ function receive(message) {
 }
 
 function connect() {
-  const socket = new WebSocket(address());
+  const socket = new WebSocket(url());
   socket.addEventListener("open", () => {
     delay = FIRST_DELAY_MS;
   });

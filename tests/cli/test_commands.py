@@ -10,6 +10,8 @@ from tests.support.commands import Run
 from tests.support.process import clean_env, free_port, run_runcast, start_process
 from tests.support.server import WAIT_S
 
+from runcast.cli.usage import WRITABLE
+
 COMMANDS = [
     "serve",
     "demo",
@@ -20,9 +22,10 @@ COMMANDS = [
     "show",
     "hook",
     "install-hooks",
+    "token",
     "doctor",
 ]
-OURS = ["demo", "publish", "tail", "streams", "show", "doctor"]
+OURS = ["demo", "publish", "tail", "streams", "show", "token", "doctor"]
 
 
 def test_alone_it_lists_all_commands() -> None:
@@ -78,6 +81,24 @@ def test_each_explains_itself_with_examples(run: Run, command: str) -> None:
         (["show", "a:b", "--last", "1000"], ["--last"]),
         (["streams", "--url", "http://localhost:1", "--log", "x"], ["--url", "--log"]),
         (["doctor", "extra"], ["runcast doctor --help"]),
+        (["publish", "nonsense", "x"], ["kind:id"]),
+        (["publish", "nonsense"], ["kind:id"]),
+        (["publish", "a:b", "x", "--time", "noon"], ["--time", "RFC 3339"]),
+        (["publish", "a:b", "x", "--id", ""], ["--id"]),
+        (["publish", "session:b", "x", "--data", '{"cost_tokens": -1}'], ["cost_tokens"]),
+        (["show", "nonsense"], ["kind:id"]),
+        (["show", "a:b", "--last", "-1"], ["--last"]),
+        (["streams", "--kind", "NO"], ["kind"]),
+        (["tail", "nonsense"], ["kind:id"]),
+        (["tail", "NO:*"], ["kind"]),
+        (["tail", "a:b", "--after", "nonsense"], ["after"]),
+        (["tail", "a:b", "--filter", "{"], ["filter"]),
+        (["tail", "a:b", "--filter", '{"colour": []}'], ["colour"]),
+        (["tail", "a:b", "--limit", "-1"], ["--limit"]),
+        (["watch", "--since", "-1d"], ["--since", "'-1d' is no span of time", "7d"]),
+        (["token", "create", "x", "--admin", "--expires", "-1d"], ["--expires", "'-1d'"]),
+        (["demo", "--port", "70000"], ["--port: an integer from 0 to 65535."]),
+        (["doctor", "--port", "-5"], ["--port: an integer from 0 to 65535."]),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(run: Run, arguments: list[str], words: list[str]) -> None:
@@ -88,19 +109,16 @@ def test_wrong_use_is_one_line_and_exit_code_2(run: Run, arguments: list[str], w
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["publish", "nonsense", "x"], ["kind:id"]),
-        (["tail", "nonsense"], ["kind:id"]),
-        (["tail", "a:b", "--after", "nonsense"], ["after"]),
-        (["tail", "a:b", "--filter", "{"], ["filter"]),
-        (["tail", "a:b", "--filter", '{"colour": []}'], ["colour"]),
         (["streams"], ["log.db"]),
-        (["streams", "--kind", "NO"], []),
+        (["tail", "a:b"], ["there is none at", "log.db"]),
+        (["publish", "a:b", "x", "--log", "/nonexistent/a/x.db"], ["no folder /nonexistent/a", "mkdir"]),
+        (["tail", "a:b", "--log", "/nonexistent/a/x.db"], ["no folder /nonexistent/a"]),
+        (["token", "list", "--log", "/nonexistent/a/x.db"], ["no folder /nonexistent/a"]),
         (["show", "session:none"], ["log.db"]),
         (["streams", "--log", "memory:"], ["--url"]),
         (["streams", "--log", "pigeon:coop"], ["pigeon"]),
         (["streams", "--url", "localhost:8000"], ["http://localhost:8000"]),
         (["demo", "--path", "/nonexistent"], ["/nonexistent"]),
-        (["demo", "--port", "70000"], ["port", "65535"]),
     ],
 )
 def test_what_cannot_be_done_is_one_line(run: Run, arguments: list[str], words: list[str]) -> None:
@@ -131,5 +149,38 @@ def test_processes_say_the_same(tmp_path: Path) -> None:
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr.startswith("runcast: There is no command 'tial'.")
     refused = run_runcast("publish", "nonsense", "x", env={"RUNCAST_LOG": str(tmp_path / "log.db")})
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.returncode, refused.stdout) == (2, "")
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_the_folder_of_the_default_log_is_made(run: Run, tmp_path: Path) -> None:
+    home = tmp_path / "new" / "data"
+    assert run("publish", "a:b", "x", env={"RUNCAST_LOG": "", "XDG_DATA_HOME": str(home)}).code == 0
+    assert (home / "runcast" / "log.db").exists()
+    assert not Path("/nonexistent").exists()
+
+
+def test_a_log_that_may_only_be_read_says_what_to_do(
+    run: Run, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("publish", "a:b", "x")
+    monkeypatch.setattr("runcast.log.sqlite.files._writable", lambda _: False)
+    line = run("publish", "a:b", "y").complaint(code=1)
+    assert "may only be read" in line
+    assert line.endswith(f" {WRITABLE}")
+    assert run("streams").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--port", "-5"], 2, "--port: an integer from 0 to 65535."),
+        (["--workers", "0"], 2, "--workers: an integer, 1 or more."),
+        (["--log", "/nonexistent/a/x.db"], 1, "log: there is no folder /nonexistent/a. Make it"),
+        (["--host", "nosuchhost.invalid"], 1, "host: the name nosuchhost.invalid leads to no address"),
+    ],
+)
+def test_a_server_that_cannot_be_is_one_line(arguments: list[str], code: int, words: str) -> None:
+    ended = run_runcast("serve", *arguments)
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (code, "", 1)
+    assert words in ended.stderr

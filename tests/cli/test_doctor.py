@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.commands import Run
-from tests.support.process import free_port
+from tests.support.process import RUNCAST, clean_env, free_port
 from tests.support.server import ThreadServer, in_background
 
 from runcast.cli import doctor_log
+from runcast.cli.usage import WRITABLE
+from runcast.errors import Busy, LogError, LogFull, LogReadOnly, LogTooNew
 from runcast.log.place import spool_folder
 
 Findings = dict[str, list[tuple[str, str]]]
@@ -155,6 +158,78 @@ def test_where_the_hook_is_installed_is_told(look: Any, tmp_path: Path) -> None:
     folder.mkdir()
     entry = {"hooks": [{"type": "command", "command": "/usr/bin/runcast hook claude-code"}]}
     (folder / "settings.json").write_text(json.dumps({"hooks": {"Stop": [entry]}}))
-    assert "1 events" in look()[1]["hook"][0][1]
+    assert "1 event in" in look()[1]["hook"][0][1]
     (folder / "settings.json").write_text("{")
     assert look()[1]["hook"][0][0] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (LogReadOnly(), WRITABLE),
+        (LogTooNew(), "Upgrade"),
+        (LogFull(), "Make room"),
+        (Busy(), "locked"),
+        (LogError(), "this user may open"),
+    ],
+)
+def test_the_advice_is_about_the_cause(
+    run: Run, look: Any, monkeypatch: pytest.MonkeyPatch, error: LogError, advice: str
+) -> None:
+    run("publish", "a:b", "x")
+
+    def fails(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(doctor_log, "open_log", fails)
+    code, found = look()
+    ((state, words),) = found["log"]
+    assert (code, state, "backup" in words) == (1, "fail", False)
+    assert advice in words
+
+
+def test_a_log_that_may_only_be_read_is_told(run: Run, look: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("publish", "a:b", "x")
+    monkeypatch.setattr("runcast.cli.doctor_log.os.access", lambda *_: False)
+    code, found = look()
+    assert (code, found["log"][0][0]) == (0, "warn")
+    assert WRITABLE in found["log"][0][1]
+
+
+@pytest.mark.parametrize(
+    ("stdin", "source", "advice"),
+    [
+        (b"{garbage", "claude-code", "the log is not to blame"),
+        (b"{}", "another", "Register the hook anew"),
+    ],
+)
+def test_the_advice_about_a_hook_is_about_what_it_said(
+    look: Any, log: Path, tmp_path: Path, stdin: bytes, source: str, advice: str
+) -> None:
+    env = {**clean_env(), "RUNCAST_LOG": str(log), "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    subprocess.run([*RUNCAST, "hook", source], input=stdin, env=env, check=True)
+    (said,) = [words for state, words in look()[1]["hook"] if state == "warn"]
+    assert advice in said
+    assert "can be written" not in said
+
+
+def test_whether_a_server_would_be_open_and_how_many_keys_there_are(run: Run, look: Any, log: Path) -> None:
+    def door(**env: str) -> tuple[str, str]:
+        (found,) = look(**env)[1]["keys"]
+        return found
+
+    state, words = door()
+    assert state == "ok"
+    assert "is open" in words
+    assert "0 keys" in words
+    assert not log.with_name("log.db.auth").exists()
+    state, words = door(RUNCAST_LOCKED="true")
+    assert (state, "runcast token create" in words) == ("warn", True)
+    run("token", "create", "ci", "--read", "*")
+    run("token", "create", "gone", "--read", "*")
+    gone = next(line for line in run("token", "list").out.splitlines() if " gone " in line).split()[0]
+    run("token", "revoke", gone)
+    assert door()[1].startswith("a server is open: it believes whoever is on this machine; 1 key, which")
+    assert door(RUNCAST_LOCKED="true") == ("ok", "a server is locked: 1 key ")
+    several = door(RUNCAST_API_KEYS="rck_a,rck_b", RUNCAST_JWT_SECRET="s" * 32)
+    assert several == ("ok", "a server is locked: 3 keys, and tokens ")

@@ -58,9 +58,9 @@ def test_one_event(run: Run, place: list[str]) -> None:
 def test_an_event_that_breaks_a_rule_is_told_without_words_of_the_protocol(
     run: Run, place: list[str]
 ) -> None:
-    line = run("publish", "session:x", "t", "--data", '{"cost_tokens": "no"}', *place).complaint(code=1)
+    line = run("publish", "session:x", "t", "--data", '{"cost_tokens": "no"}', *place).complaint(code=2)
     assert line.startswith("cost_tokens: ")
-    assert "body" not in run("publish", "a:b", "t", "--time", "noon", *place).complaint(code=1)
+    assert "body" not in run("publish", "a:b", "t", "--time", "noon", *place).complaint(code=2)
 
 
 def test_a_file_and_stdin(run: Run, place: list[str], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pty
 import signal
 import subprocess
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -217,3 +217,26 @@ def test_values_are_json_and_times_of_other_days_have_a_date() -> None:
     assert line.endswith('usage={"input_tokens":3,"of":[true,null]} n=1.5 text=two words')
     now = datetime.now(UTC).isoformat()
     assert line_of({"time": now, "type": "x"}, with_stream=False).plain[2] == ":"
+
+
+@pytest.mark.parametrize("through", ["server", "log"])
+def test_a_stream_that_is_not_there_yet_is_waited_for_and_that_is_said(
+    run: Run, log: Path, through: str
+) -> None:
+    run("publish", "job:here", "a")
+    with ExitStack() as stack:
+        server = stack.enter_context(ServeProcess(log)) if through == "server" else None
+        place = ["--url", server.url()] if server else ["--log", str(log)]
+        process = stack.enter_context(tailing("job:here", "job:later", "--json", *place))
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line == "runcast: job:later: there is no such stream so far; waiting for it.\n"
+        run("publish", "job:later", "t")
+        assert take(process, 1) == ["t"]
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=WAIT_S) == ("", "")
+
+
+def test_a_log_that_is_not_there_is_not_made(run: Run, tmp_path: Path) -> None:
+    assert "typo.db" in run("tail", "a:b", "--log", str(tmp_path / "typo.db")).complaint(code=1)
+    assert not (tmp_path / "typo.db").exists()

@@ -110,6 +110,34 @@ def test_the_cost_monitor_tells_of_expensive_events_and_of_the_budget(server: Se
         assert monitor.interrupt().startswith("17,600 tokens; most for Edit")
 
 
+def test_the_cost_monitor_says_that_it_waits_and_takes_an_http_address(server: ServeProcess) -> None:
+    script = str(EXAMPLES / "cost-monitor.py")
+    with running(sys.executable, "-u", script, "s-1", "--url", server.url("")) as monitor:
+        assert monitor.line() == "nothing of session s-1 so far: waiting for its first event\n"
+        post(server, call(6_000))
+        assert "6,000 tokens  Edit" in monitor.line()
+
+
+def test_the_error_tracker_takes_an_http_address(server: ServeProcess) -> None:
+    post(server, FAILURE)
+    with running(NODE, str(EXAMPLES / "error-tracker.js"), "s-1", server.url("")) as tracker:
+        assert tracker.line().endswith("s-1  Bash #1: no such file\n")
+
+
+def test_the_error_tracker_needs_a_websocket_and_says_so_in_a_line() -> None:
+    done = subprocess.run(
+        [NODE, "--no-experimental-websocket", str(EXAMPLES / "error-tracker.js")],
+        env=clean_env(),
+        text=True,
+        capture_output=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("This needs Node.js 22 or newer")
+
+
 def test_the_error_tracker_gets_errors_only_and_goes_on_after_a_restart(server: ServeProcess) -> None:
     post(server, call(1), FAILURE, call(2))
     with running(NODE, str(EXAMPLES / "error-tracker.js"), "s-1", server.ws("")) as tracker:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 from urllib.parse import urlencode
 
 import httpx2
@@ -19,6 +19,9 @@ from runcast.client.problems import error_of, unreachable
 from runcast.client.values import Item, Receipt
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.errors import ConfigError
+
+if TYPE_CHECKING:
+    from runcast.config import Settings
 
 PAGE_OF_SESSIONS = 1_000
 URL_VARIABLE = "RUNCAST_URL"
@@ -177,16 +180,31 @@ def open_access(
 def _log_access(name: str | None, must_exist: bool) -> AbstractContextManager[Access]:
     from runcast.cli.log_access import LogAccess
     from runcast.config import Settings
-    from runcast.log.place import log_file
 
     settings = Settings.from_env(os.environ, log=name)
-    path = log_file(settings.log)
+    path = log_place(settings)
     if path is None:
         raise ConfigError("log: one in memory belongs to its own process. Use its server: --url http://…")
     if must_exist and not path.exists():
-        raise ConfigError(_absent(path))
+        raise ConfigError(
+            f"log: there is none at {path} yet. Publish something, or name another with --log or --url."
+        )
     return LogAccess(settings)
 
 
-def _absent(path: Path) -> str:
-    return f"log: there is none at {path} yet. Publish something, or name another with --log or --url."
+def log_place(settings: Settings) -> Path | None:
+    """The file of the log, which may have to be made; None for one in memory.
+
+    A folder is made for the default log only: another one that is not there is more likely a slip of the hand.
+
+    Raises:
+        ConfigError: the log's name cannot be, or there is no such folder.
+    """
+    from runcast.log.place import data_folder, log_file
+
+    path = log_file(settings.log)
+    if path is not None and not path.parent.exists() and path.parent != data_folder():
+        raise ConfigError(
+            f"log: there is no folder {path.parent}. Make it (mkdir -p), or name another place with --log."
+        )
+    return path

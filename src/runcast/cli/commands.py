@@ -12,8 +12,8 @@ from cyclopts import App, CycloptsError, UnknownCommandError
 
 from runcast import __version__
 from runcast.cli.output import clean, complain
-from runcast.cli.usage import UsageError
-from runcast.errors import RuncastError
+from runcast.cli.usage import WRITABLE, UsageError
+from runcast.errors import InvalidInput, LogReadOnly, RuncastError
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
@@ -63,10 +63,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
         _fail(_unknown(words[0]), MISUSED)
     except CycloptsError as error:
         _fail(f"{' '.join(str(error).split())} {_help_for(error)}", MISUSED)
-    except UsageError as error:
-        _fail(str(error), MISUSED)
     except RuncastError as error:
-        _fail(str(error), FAILED)
+        advice = f" {WRITABLE}" if isinstance(error, LogReadOnly) else ""
+        # What cannot be, whenever it is tried, was wrongly asked for.
+        _fail(f"{error}{advice}", MISUSED if isinstance(error, UsageError | InvalidInput) else FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:

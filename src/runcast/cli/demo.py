@@ -18,6 +18,7 @@ from cyclopts import Parameter
 
 from runcast.cli.output import complain
 from runcast.cli.serve import http_protocol, listen, protocol
+from runcast.cli.usage import check_options
 from runcast.config import Settings
 from runcast.errors import ConfigError, RuncastError
 
@@ -53,6 +54,7 @@ def demo(
     token counts are estimates: a quarter of the characters it reads and
     writes. Its events go to a log of their own, which is removed at the end.
     """
+    check_options(port=port)
     root = path.expanduser()
     if not root.is_dir():
         raise ConfigError(f"path: {path} is no folder.")
@@ -86,7 +88,7 @@ def take_port(port: int | None) -> socket.socket:
         ConfigError: the port that is asked for cannot be had.
     """
     if port is not None:
-        return listen(Settings.from_env({}, port=port))
+        return listen(Settings(port=port))
     try:
         return listen(Settings(port=PORT))
     except ConfigError:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from runcast.cli.doctor_findings import Finding, State
 from runcast.cli.output import clean, console, print_json
+from runcast.cli.usage import check_options
 
 _STYLES = {State.OK: "green", State.WARN: "bold yellow", State.FAIL: "bold red"}
 
@@ -30,6 +31,7 @@ def doctor(
 
     Each line is ok, warn or fail. The exit code is 1 if one of them is fail.
     """
+    check_options(port=port)
     findings = list(_findings(log, port))
     failed = any(finding.state is State.FAIL for finding in findings)
     if json:
@@ -48,6 +50,7 @@ def _findings(log: str | None, port: int | None) -> Iterator[Finding]:
     settings, findings = doctor_system.look_at_settings(os.environ, log, port)
     yield from findings
     yield from doctor_log.look_at_log(settings)
+    yield from doctor_system.look_at_door(settings)
     yield from doctor_system.look_at_port(settings)
     yield from doctor_system.look_at_fast_path()
     yield from doctor_log.look_at_spool(settings)

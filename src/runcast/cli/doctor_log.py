@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import time
@@ -10,10 +11,13 @@ from contextlib import closing
 from pathlib import Path
 
 from runcast.cli.doctor_findings import Finding, fail, ok, warn
+from runcast.cli.output import plural
+from runcast.cli.usage import WRITABLE
 from runcast.config import Settings
-from runcast.errors import RuncastError
+from runcast.errors import Busy, LogCorrupt, LogFull, LogReadOnly, LogTooNew, RuncastError
 from runcast.log.open import open_log
 from runcast.log.place import log_file, spool_folder
+from runcast.log.sqlite.errors import log_error
 from runcast.log.sqlite.mounts import refuse_network
 from runcast.sources.spool import waits
 
@@ -55,12 +59,14 @@ def look_at_spool(settings: Settings) -> Iterator[Finding]:
     aside = len(list(folder.glob("*.bad"))) if folder.is_dir() else 0
     if aside:
         yield warn(
-            "spool", f"{aside} files in {folder} could not be read", "Look at the .bad files, or delete them."
+            "spool",
+            f"{plural(aside, 'file')} in {folder} could not be read",
+            "Look at the .bad files, or delete them.",
         )
     if waiting:
         yield warn(
             "spool",
-            f"{waiting} batches of events wait in {folder}",
+            f"{plural(waiting, 'batch')} of events {'waits' if waiting == 1 else 'wait'} in {folder}",
             "The next hook, or a server (runcast serve), takes them into the log.",
         )
     elif not aside:
@@ -74,9 +80,12 @@ def _file(path: Path) -> Iterator[Finding]:
     try:
         open_log(path).close()
     except RuncastError as error:
-        yield fail("log", str(error), "Restore it from a backup, or name another with RUNCAST_LOG.")
+        yield fail("log", str(error), _advice(error))
         return
-    yield ok("log", f"{path}, {_size(path.stat().st_size)}")
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        yield ok("log", f"{path}, {_size(path.stat().st_size)}")
+    else:
+        yield warn("log", f"{path} may be read, but not written, by this user", WRITABLE)
     yield _health(path)
     wal = path.with_name(f"{path.name}-wal")
     if wal.exists() and wal.stat().st_size > LONG_WAL:
@@ -87,6 +96,23 @@ def _file(path: Path) -> Iterator[Finding]:
         )
 
 
+def _advice(error: RuncastError) -> str:
+    """What to do about a log that cannot be opened."""
+    match error:
+        case LogReadOnly():
+            return WRITABLE
+        case LogCorrupt():
+            return "Restore it from a backup, or name another with RUNCAST_LOG."
+        case LogTooNew():
+            return "Upgrade Runcast, or name another with RUNCAST_LOG."
+        case LogFull():
+            return "Make room on its disk."
+        case Busy():
+            return "End the process that keeps it locked, and look again."
+        case _:
+            return "See that it is a file that this user may open, or name another with RUNCAST_LOG."
+
+
 def _health(path: Path) -> Finding:
     deadline = time.monotonic() + CHECK_S
     try:
@@ -95,7 +121,7 @@ def _health(path: Path) -> Finding:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError as error:
         if "interrupted" not in str(error):
-            return fail("log health", f"SQLite cannot read it: {error}", "Restore it from a backup.")
+            return fail("log health", f"SQLite cannot read it: {error}", _advice(log_error(error, path)))
         return ok("log health", f"nothing wrong in what {CHECK_S:.0f} s of checking have seen")
     except sqlite3.DatabaseError as error:
         return fail("log health", f"damaged: {error}", "Restore it from a backup.")

@@ -6,13 +6,16 @@ import os
 import platform
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from difflib import get_close_matches
 from pathlib import Path
 
 from runcast import __version__
 from runcast.cli.access import TOKEN_VARIABLE, URL_VARIABLE
 from runcast.cli.doctor_findings import Finding, fail, ok, warn
+from runcast.cli.output import plural
 from runcast.client.blocking import Client
 from runcast.config import Settings, env_names
 from runcast.errors import ConfigError, RuncastError, ServerError, Unreachable
@@ -111,7 +114,63 @@ def look_at_claude_code(settings: Settings) -> Iterator[Finding]:
     except RuncastError:
         failures = []  # the log has no name that can be; told with the log
     if failures:
-        yield warn("hook", f"it failed lately, last: {failures[-1]}", "See that the log can be written.")
+        yield warn("hook", f"it failed lately, last: {failures[-1]}", _hook_advice(failures[-1]))
+
+
+def _hook_advice(failure: str) -> str:
+    """What to do about what a hook could not do, by the words it has left."""
+    if "JSON" in failure or "body:" in failure:
+        return (
+            "What called the hook sent something else than an event of Claude Code; the log is not to blame. "
+            "If it was no trial by hand, update Claude Code."
+        )
+    if "stdin:" in failure:
+        return "One event was too long, and is lost; nothing needs to be done."
+    if "RUNCAST_LOG" in failure or "log:" in failure:
+        return "Correct RUNCAST_LOG where Claude Code is started."
+    if "is not known" in failure:
+        return "Register the hook anew: runcast install-hooks."
+    return "See that the log can be written; the event itself waits in the spool, if there was room."
+
+
+def look_at_door(settings: Settings) -> Iterator[Finding]:
+    """Whether a server of these settings asks who somebody is, and how many keys there are."""
+    try:
+        stored = _keys(settings)
+    except RuncastError as error:
+        yield warn("keys", str(error), "See that this user may read the file of the keys, beside the log.")
+        return
+    keys = plural(stored + len(settings.api_keys), "key")
+    if not settings.is_locked:
+        says = f"a server is open: it believes whoever is on this machine; {keys}"
+        yield ok("keys", f"{says}, which RUNCAST_LOCKED=true lets count" if stored else says)
+    elif stored or settings.api_keys or settings.jwt_secret or settings.jwks_url:
+        tokens = ", and tokens" if settings.jwt_secret or settings.jwks_url else ""
+        yield ok("keys", f"a server is locked: {keys}{tokens}")
+    else:
+        yield warn(
+            "keys",
+            "a server is locked, and there is no key",
+            "Make one: runcast token create NAME --read '*' --write '*'.",
+        )
+
+
+def _keys(settings: Settings) -> int:
+    """How many keys beside the log count now."""
+    from runcast.auth.keys import ApiKeys
+    from runcast.auth.store import AuthStore
+    from runcast.log.place import auth_file
+
+    try:
+        log = log_file(settings.log)
+    except RuncastError:
+        return 0  # told with the log
+    if log is None or not auth_file(log).exists():
+        return 0
+    with closing(AuthStore(auth_file(log))) as store:
+        keys = ApiKeys(store, time.time).list()
+    now_s = time.time()
+    return sum(key.revoked_s is None and (key.expires_s is None or key.expires_s > now_s) for key in keys)
 
 
 def _hooks(claude: Path) -> Iterator[Finding]:
@@ -130,7 +189,7 @@ def _hooks(claude: Path) -> Iterator[Finding]:
             continue
         if events:
             found = True
-            yield ok("hook", f"installed for {len(events)} events in {path}")
+            yield ok("hook", f"installed for {plural(len(events), 'event')} in {path}")
     if not found:
         yield ok("hook", "not installed; `runcast install-hooks` lets Claude Code tell what it does")
 

@@ -16,14 +16,20 @@ from runcast.cli.output import complain, console, plural, print_json
 from runcast.cli.usage import UsageError
 from runcast.client.ndjson import NdjsonPublisher, Tally, describe
 from runcast.client.values import Receipt
+from runcast.core.event import split_stream
 from runcast.errors import ConfigError, InvalidEvent, InvalidInput, RuncastError
 
 CHUNK_BYTES = 256 * 1024
+PATIENCE_S = 10.0
+"""How long a server may be gone in the middle of a file."""
 Advance = Callable[[int, Tally], None]
 """Told of so many more bytes, and of what has become of them."""
 
-PATIENCE_S = 10.0
-"""How long a server may be gone in the middle of a file."""
+
+class NotAllPublished(RuncastError):
+    """A file of events was not published to its end."""
+
+    code = "not_all_published"
 
 
 def publish(
@@ -63,6 +69,7 @@ def publish(
     type
         the type of one event; without it, events are read from --file or stdin
     """
+    split_stream(stream)
     if type is not None:
         if file is not None:
             raise UsageError("--file: a TYPE is for one event; leave it out to publish a file.")
@@ -93,7 +100,9 @@ def _publish_one(access: Access, stream: str, event: dict[str, Any]) -> Receipt:
     try:
         return access.publish(stream, [event])
     except InvalidEvent as error:
-        raise InvalidEvent(describe(None, error), field=error.field) from None
+        words = describe(None, error)
+        option = words.startswith(("id:", "time:"))
+        raise UsageError(f"--{words}" if option else words) from None
 
 
 def _tell_one(receipt: Receipt, place: str, *, as_json: bool) -> None:
@@ -124,7 +133,8 @@ def _publish_lines(
         try:
             _copy(source, publisher, advance)
         except RuncastError as error:
-            raise type(error)(f"{error} {_so_far(publisher.tally)}") from error
+            failure = NotAllPublished if isinstance(error, InvalidInput) else type(error)
+            raise failure(f"{error} {_so_far(publisher.tally)}") from error
     _tell_all(publisher.tally, stream, as_json=as_json)
     return 1 if publisher.tally.bad else 0
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from runcast.cli.access import log_place
+from runcast.cli.usage import settings_of
 from runcast.config import Settings
 from runcast.errors import ConfigError
 
@@ -45,8 +47,8 @@ def serve(
     """
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
-    settings = Settings.from_env(
-        os.environ, host=host, port=port, log=log, workers=workers, locked=locked, htmlgraph_db=htmlgraph_db
+    settings = settings_of(
+        host=host, port=port, log=log, workers=workers, locked=locked, htmlgraph_db=htmlgraph_db
     )
     _check(settings)
     listener = listen(settings)
@@ -56,6 +58,7 @@ def serve(
 def _check(settings: Settings) -> None:
     from runcast.transport.guard import is_loopback
 
+    _check_resolves(settings.host)
     if not settings.is_locked and not is_loopback(settings.host):
         raise ConfigError(
             f"host: {settings.host} can be reached by others, and this server asks nobody who they are. Make a key by "
@@ -66,6 +69,17 @@ def _check(settings: Settings) -> None:
         raise ConfigError(
             "workers: a log in memory belongs to one process; use a file (--log), or one worker."
         )
+    log_place(settings)
+
+
+def _check_resolves(host: str) -> None:
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise ConfigError(
+            f"host: the name {host} leads to no address ({error.strerror}). "
+            "Correct it, or use --host 127.0.0.1."
+        ) from None
 
 
 def listen(settings: Settings) -> socket.socket:

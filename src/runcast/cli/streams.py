@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from runcast.cli.access import Access, Where, open_access
 from runcast.cli.output import console, print_json
+from runcast.core.event import check_kind
 
 
 def streams(
@@ -25,6 +26,8 @@ def streams(
         runcast streams
         runcast streams --kind session --json
     """
+    if kind:
+        check_kind(kind)
     with open_access(where, must_exist=True) as access:
         found = access.streams(kind)
         if json:

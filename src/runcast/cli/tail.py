@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from runcast.cli.access import Where, open_access
+from runcast.cli.access import Access, Where, open_access
 from runcast.cli.output import complain, leave_with_reader, print_json
 from runcast.cli.usage import UsageError
+from runcast.client.addresses import address, is_firehose
 from runcast.client.values import Item, What
+from runcast.core.event import parse_cursor
 from runcast.core.filters import EventSubscriptionFilter, parse_filter
+from runcast.errors import StreamNotFound
 
 
 def tail(
@@ -54,11 +57,19 @@ def tail(
         raise UsageError("--limit: at least 1.")
     if len(streams) > 1 and after not in {"start", "now"}:
         raise UsageError("--after: a cursor belongs to one stream; with several, begin at start or now.")
+    for name in streams:
+        address(name)  # it raises, where there can be no such stream
+    if after not in {"start", "now"}:
+        parse_cursor(after)
     wanted = _wanted(filter, type, tool, status)
     many = len(streams) > 1 or any(name.endswith("*") for name in streams)
     show = print_json_event if json else _human(many=many)
     leave_with_reader()
-    with open_access(where) as access, access.tail(streams, after, wanted) as items:
+    with (
+        open_access(where, must_exist=True) as access,
+        access.tail(streams, after, wanted) as items,
+    ):
+        _warn_of_missing(access, streams)
         if sys.stderr.isatty() and sys.stdout.isatty():
             print(f"Watching {', '.join(streams)} at {access.where}; Ctrl-C leaves.", file=sys.stderr)
         printed = 0
@@ -71,6 +82,16 @@ def tail(
             if printed == limit:
                 break
     return 0
+
+
+def _warn_of_missing(access: Access, streams: Sequence[str]) -> None:
+    """Say which streams are not there yet; they are waited for."""
+    for name in dict.fromkeys(streams):
+        if not is_firehose(name):
+            try:
+                access.info(name)
+            except StreamNotFound:
+                complain(f"{name}: there is no such stream so far; waiting for it.")
 
 
 def print_json_event(item: Item) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from runcast.cli.access import log_place
 from runcast.cli.usage import UsageError, seconds_of
 from runcast.errors import ConfigError, KeyNotFound
 
@@ -39,7 +40,9 @@ def token(
         tuple[str, ...], Parameter(help="streams to write to (may be repeated)", negative="")
     ] = (),
     admin: Annotated[bool, Parameter(help="may manage keys", negative="")] = False,
-    expires: Annotated[str | None, Parameter(help="after a span of time: 30d, 12h")] = None,
+    expires: Annotated[
+        str | None, Parameter(allow_leading_hyphen=True, help="after a span of time: 30d, 12h")
+    ] = None,
     log: Annotated[
         str | None, Parameter(help="the log whose servers it is for [default: the configured one]")
     ] = None,
@@ -76,10 +79,10 @@ def _authenticator(log: str | None) -> Generator[Authenticator]:
     from runcast.auth.setup import make_authenticator
     from runcast.auth.store import AuthStore
     from runcast.config import Settings
-    from runcast.log.place import auth_file, log_file
+    from runcast.log.place import auth_file
 
     settings = replace(Settings.from_env(os.environ, log=log), locked=True)
-    path = log_file(settings.log)
+    path = log_place(settings)
     if path is None:
         raise ConfigError("log: one in memory keeps no keys. Set RUNCAST_API_KEYS for its server instead.")
     store = AuthStore(auth_file(path))

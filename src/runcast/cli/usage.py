@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+from typing import TYPE_CHECKING, Any
 
-from runcast.errors import RuncastError
+from runcast.errors import ConfigError, RuncastError
+
+if TYPE_CHECKING:
+    from runcast.config import Settings
+
+
+WRITABLE = (
+    "Make the file and its folder writable for this user (reading needs files beside it, too), "
+    "or name another log with --log."
+)
+"""What to do about a log that may not be written."""
 
 
 class UsageError(RuncastError):
@@ -28,3 +40,32 @@ def seconds_of(text: str, option: str) -> float:
     if match is None:
         raise UsageError(f"{option}: {text!r} is no span of time; examples are 7d, 12h, 30m.")
     return float(int(match[1]) * _SECONDS[match[2]])
+
+
+def settings_of(**options: Any) -> Settings:
+    """The settings by the environment and by a command's options, which come first.
+
+    Raises:
+        UsageError: an option has a value that it cannot have; names it.
+        ConfigError: a variable has.
+    """
+    from runcast.config import Settings
+
+    check_options(**options)
+    return Settings.from_env(os.environ, **options)
+
+
+def check_options(**options: Any) -> None:
+    """See whether options that are settings can be what is given; None is not given.
+
+    Raises:
+        UsageError: one cannot; names it.
+    """
+    from runcast.config import checked
+
+    for field, value in options.items():
+        if value is not None:
+            try:
+                checked(field, value, f"--{field.replace('_', '-')}")
+            except ConfigError as error:
+                raise UsageError(str(error)) from None

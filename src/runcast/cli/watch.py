@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from runcast.cli.access import Where
+from runcast.cli.access import Where, log_place
 from runcast.cli.usage import seconds_of
 from runcast.errors import ConfigError
 
@@ -34,7 +34,10 @@ def watch(
     where: Where | None = None,
     once: Annotated[bool, Parameter(help="read what is there, then end", negative="")] = False,
     since: Annotated[
-        str | None, Parameter(help="leave out files unchanged for longer than this: 7d, 12h, 30m")
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True, help="leave out files unchanged for longer than this: 7d, 12h, 30m"
+        ),
     ] = None,
 ) -> None:
     """Follow the transcripts of Claude Code's sessions and of their subagents.
@@ -84,13 +87,12 @@ async def _into_log(name: str | None, plan: _Plan) -> None:
     from runcast.kinds.session import SESSION
     from runcast.live.bus import Bus
     from runcast.log.open import open_configured
-    from runcast.log.place import log_file
     from runcast.sources.claude_code.positions import Positions, journal_of
     from runcast.sources.claude_code.publishers import BusPublisher
     from runcast.sources.spool import follow_spool
 
     settings = Settings.from_env(os.environ, log=name)
-    file = log_file(settings.log)
+    file = log_place(settings)
     if file is None:
         raise ConfigError("log: one in memory belongs to its own process. Use its server: --url http://…")
     bus = Bus(open_configured(settings), [SESSION], settings)

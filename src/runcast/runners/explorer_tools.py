@@ -186,7 +186,7 @@ class Tools:
             raise ToolError(f"{path}: outside of the folder.")
         if whole != place:
             raise ToolError(f"{path}: a link, which is not followed.")
-        with open(whole, "rb", opener=_opener) as file:  # noqa: PTH123 - a Path has no opener
+        with open(whole, "rb", opener=_opener) as file:  # a Path has no opener
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ToolError(f"{path}: not a file.")
             return file.read(MAX_FILE_BYTES)
