@@ -66,6 +66,7 @@ def busy(server: ThreadServer, session: str) -> str:
             for n in range(12)
         ),
         {"event_id": "x", "event_type": "error", "tool_name": "Bash", "status": "error", "output_summary": "no", "timestamp": stamp(START + 20)},
+        {"event_id": "md", "event_type": "message", "output_summary": "## H\n\n- **b** `c`\n\n| a |\n|---|\n| b |\n\n<system-reminder>x</system-reminder>", "timestamp": stamp(START + 21 * 86_400)},
         {"event_id": "al", "event_type": "cost_alert", "output_summary": "80 %", "timestamp": stamp(START + 21)},
     )  # fmt: skip
     return session
@@ -77,7 +78,8 @@ def test_the_feed(server: ThreadServer, busy: str, open_page: OpenPage, axe: str
         server.url("/", session=busy, type="tool_call,error,cost_alert,message"), color_scheme=scheme
     )
     page.locator(f"{ROWS}.k-call").first.click()
-    expect(page.locator(".detail")).to_be_visible()
+    page.locator(f"{ROWS}[data-key$=md] .row-more").click()
+    expect(page.locator(".detail")).to_have_count(2)
     check(page, axe)
     page.get_by_role("button", name="Tool", exact=True).click()
     check(page, axe)
@@ -105,3 +107,13 @@ def test_the_empty_page(open_page: OpenPage, axe: str) -> None:
         page = open_page(server.url("/"), color_scheme="light")
         expect(page.locator("#empty")).to_be_visible()
         check(page, axe)
+
+
+def test_signing_in(open_page: OpenPage, axe: str, tmp_path: Path) -> None:
+    with ThreadServer(tmp_path / "log.db", api_keys=("a key of the tests",)) as server:
+        for scheme in ("dark", "light"):
+            page = open_page(server.url("/"), forgive="401", color_scheme=scheme)
+            page.get_by_label("Key or token").fill("not it")
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("alert")).to_contain_text("API key")
+            check(page, axe)

@@ -33,6 +33,19 @@ def test_the_activity_feed_shows_what_happens(
     expect(rows.last).to_contain_text("1,234 tokens")
 
 
+def test_the_time_of_an_activity_is_on_one_line(
+    server: ThreadServer, open_page: OpenPage, session: str
+) -> None:
+    post(server, session)
+    page = open_page(server.url("/examples/websocket/activity-feed.html", session=session, after="start"))
+    time = page.locator("time").first
+    expect(time).to_be_visible()
+    time.evaluate("time => { time.textContent = '10:44:44 PM'; }")
+    assert time.evaluate(
+        "time => time.scrollWidth <= time.clientWidth && time.clientHeight < 2 * parseFloat(getComputedStyle(time).lineHeight)"
+    )
+
+
 def test_the_dashboard_adds_up(server: ThreadServer, open_page: OpenPage, session: str) -> None:
     post(server, session)
     page = open_page(server.url("/examples/websocket/performance-dashboard.html", session=session))

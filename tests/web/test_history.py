@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -220,3 +221,95 @@ def test_a_cleared_session_is_told(server: ThreadServer, session: str, open_page
     expect(page.locator("#toasts")).to_contain_text("begun anew")
     expect(page.locator(ROWS)).to_have_count(1)
     expect(page.locator(ROWS)).to_contain_text("anew")
+
+
+def late_subagent(main: int) -> list[dict[str, Any]]:
+    """A session as an import may leave it: all of the main agent, a second apart, then what its subagent did long before."""
+    steps: list[dict[str, Any]] = [
+        {"event_id": f"m{n}", "event_type": "note", "agent_id": "claude-code", "timestamp": stamp(START + n)}
+        for n in range(main)
+    ]
+    steps[10] = {
+        "event_id": "task",
+        "event_type": "tool_call",
+        "tool_name": "Task",
+        "status": "started",
+        "agent_id": "claude-code",
+        "timestamp": stamp(START + 10),
+    }
+    agent = {"agent_id": "sub", "agent_type": "Explore", "source": "transcript"}
+    begins = {
+        "event_id": "agent:sub",
+        "event_type": "delegation",
+        "parent_event_id": "task",
+        "cost_tokens": 1,
+    }
+    return [
+        *steps,
+        {**agent, **begins, "timestamp": stamp(START + 11)},
+        *(
+            {**agent, "event_id": f"s{n}", "event_type": "note", "timestamp": stamp(START + 12 + n)}
+            for n in range(6)
+        ),
+    ]
+
+
+def test_time_travel_goes_by_time_not_by_place(
+    server: ThreadServer, session: str, open_page: OpenPage
+) -> None:
+    server.post(session, *late_subagent(40))
+    page = open_page(server.url("/", session=session, at=stamp(START + 15)))
+    # 16 of the main agent until then, and its subagent's four under their call
+    expect(page.locator(f"{ROWS}[data-depth='1']")).to_have_count(4)
+    assert events_shown(page) == [
+        *(f"m{n}" for n in range(10)),
+        "task",
+        *(f"s{n}" for n in range(4)),
+        *(f"m{n}" for n in range(11, 16)),
+    ]
+    expect(page.locator(".figure", has_text="events by then")).to_contain_text("21")
+    page.keyboard.press(".")
+    expect(page.locator(f"{ROWS}[data-depth='1']")).to_have_count(5)
+
+
+def test_playing_loses_nothing_on_the_way_to_the_present(
+    server: ThreadServer, session: str, open_page: OpenPage
+) -> None:
+    events = late_subagent(320)
+    for first in range(0, len(events), 200):
+        server.post(session, *events[first : first + 200])
+    page = open_page(server.url("/", session=session, at=stamp(START + 15)))
+    expect(page.locator(f"{ROWS}[data-depth='1']")).to_have_count(4)  # they stand 300 events further on
+    page.get_by_label("Speed").select_option("10")
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.locator(f"{ROWS}[data-depth='1']")).to_have_count(6)
+    expect(page.locator("#status")).to_contain_text("In the past")  # the end of the log is not the present
+    expect(page.locator(f"{ROWS}[data-key$=m30]")).to_be_visible()
+    page.get_by_role("button", name="Back to live").click()
+    expect(page.locator(f"{ROWS}[data-key$=m319]")).to_be_in_viewport()
+    expect(page.locator("#status .pill")).to_have_attribute("data-phase", "live")
+    server.post(session, {"event_id": "new", "event_type": "note", "output_summary": "live"})
+    expect(page.locator(f"{ROWS}[data-key$=new]")).to_be_visible()
+    ids = page.evaluate(SCROLLED_IDS)
+    numbers = [int(one[1:]) for one in ids if re.fullmatch(r"m\d+", one)]
+    assert numbers == [n for n in range(320) if n != 10]  # without a hole, up to what is new
+    assert "new" in ids
+
+
+def test_a_session_with_a_late_afterthought(server: ThreadServer, session: str, open_page: OpenPage) -> None:
+    events = [
+        {"event_id": f"e{n}", "event_type": "note", "timestamp": stamp(START + n * 30), "cost_tokens": 10}
+        for n in range(120)
+    ]
+    late = {"event_id": "late", "event_type": "note", "timestamp": stamp(START + 281 * 86_400)}
+    server.post(session, *events, late)
+    page = open_page(server.url("/", session=session))
+    expect(page.locator(".figure", has_text="active")).to_contain_text("59m")
+    expect(page.locator(".chart-legend")).to_contain_text("1.2k output tokens in 59m")
+    expect(page.locator(".chart-break")).to_have_count(1)
+    bars = page.locator(".chart-bar")
+    assert bars.count() > 60
+    first, last = bars.first.bounding_box(), bars.last.bounding_box()
+    assert first is not None
+    assert last is not None
+    assert last["x"] - first["x"] > 700  # not in two pixels

@@ -188,7 +188,7 @@ def test_a_copied_link_leads_back(server: ThreadServer, long_session: str, open_
     page = open_page(
         server.url("/", session=long_session, type="error"), permissions=["clipboard-write", "clipboard-read"]
     )
-    page.locator(ROWS).last.click()
+    page.locator(f"{ROWS}[data-key$=e4963]").click()
     page.get_by_role("button", name="Copy link").click()
     expect(page.locator("#toasts")).to_contain_text("Link copied")
     link = page.evaluate("navigator.clipboard.readText()")
@@ -303,10 +303,157 @@ def test_the_theme_is_remembered(server: ThreadServer, open_page: OpenPage) -> N
 
 def test_a_session_that_is_yet_to_come(server: ThreadServer, session: str, open_page: OpenPage) -> None:
     page = open_page(server.url("/", session=session), forgive="404")
-    expect(page.locator("#feed-note")).to_contain_text("They appear here as they happen")
+    note = page.locator("#feed-note")
+    expect(note).to_contain_text("Nothing was published to this session yet")
+    expect(page.locator("#headline")).to_contain_text("nothing published yet")
+    expect(page.locator("#status")).to_contain_text("Waiting for events")
     wait_for_live(page)
     server.post(session, flat(1))
     expect(page.locator(ROWS)).to_have_count(1)
+    expect(note).to_have_text("")
+    expect(page.locator("#status")).to_contain_text("Live")
+
+
+def failed(number: int) -> list[dict[str, object]]:
+    """A call that fails, and others between it and its result."""
+    said = "Exit code 2\nno rule to make target"
+    call = flat(
+        number, tool_name="Bash", status="started", input_summary=json.dumps({"command": f"make {number}"})
+    )
+    return [
+        call,
+        *(flat(number + n, tool_name="Read", status="completed") for n in range(1, 4)),
+        {"event_id": f"e{number}:result", "event_type": "error", "status": "error", "tool_name": "Bash",
+         "parent_event_id": f"e{number}", "output_summary": said},
+    ]  # fmt: skip
+
+
+def test_what_failed_is_shown_with_the_failures(
+    server: ThreadServer, session: str, open_page: OpenPage
+) -> None:
+    lost = {"event_id": "x", "event_type": "error", "status": "error", "tool_name": "Bash"}
+    server.post(session, {**lost, "parent_event_id": "nowhere", "output_summary": "not found"})
+    server.post(session, *(event for n in range(0, 50, 10) for event in failed(n)))
+    page = open_page(server.url("/", session=session, status="error"))
+    expect(page.locator(ROWS)).to_have_count(6)
+    expect(page.locator(f"{ROWS}.k-call")).to_have_count(5)
+    row = page.locator(f"{ROWS}[data-key$=e40]")
+    expect(row).to_contain_text("make 40")
+    expect(row.locator(".row-under")).to_have_text("Exit code 2: no rule to make target")
+    assert (page.locator(f"{ROWS}[data-key$=x]").inner_text()).count("not found") == 1
+    wait_for_live(page)
+    server.post(session, *failed(60))
+    expect(page.locator(f"{ROWS}[data-key$=e60]")).to_contain_text("make 60")
+
+
+def test_between_filtered_events_other_things_may_have_happened(
+    server: ThreadServer, session: str, open_page: OpenPage
+) -> None:
+    server.post(
+        session,
+        *(flat(n, tool_name=("Read", "Edit")[n % 2], timestamp=stamp(1e9 + n * 900)) for n in range(3)),
+    )
+    page = open_page(server.url("/", session=session))
+    expect(page.locator(".between").first).to_have_text("15m 00s without activity")
+    page.goto(server.url("/", session=session, tool="Read"))
+    expect(page.locator(".between")).to_have_text("no matching events for 30m 00s")
+
+
+def test_each_delegation_is_told_once(server: ThreadServer, session: str, open_page: OpenPage) -> None:
+    begins = {"event_type": "delegation", "agent_type": "Explore", "source": "transcript"}
+    server.post(
+        session,
+        flat(1, tool_name="Task", status="started", agent_id="claude-code"),
+        {**begins, "event_id": "agent:a", "agent_id": "a", "parent_event_id": "e1", "title": "Look around"},
+        {**begins, "event_id": "d2", "agent_id": "b", "title": "Look again"},
+        flat(2, agent_id="b", parent_event_id="d2"),
+    )
+    page = open_page(server.url("/", session=session, type="delegation"))
+    expect(page.locator(ROWS)).to_have_count(2)
+    expect(page.locator(ROWS).first).to_contain_text("Look around")
+    page.goto(server.url("/", session=session))
+    expect(page.locator(ROWS)).to_have_count(3)
+    expect(page.locator(ROWS).filter(has_text="began earlier")).to_have_count(0)
+
+
+SCROLLED_TO_BEGINNING = """() => {
+    document.getElementById("feed").scrollTop = 0;
+    return document.getElementById("feed-top").textContent === "The beginning of the session";
+}"""
+
+
+def test_the_call_of_a_subagent_is_looked_for(
+    server: ThreadServer, session: str, open_page: OpenPage
+) -> None:
+    agent = {"agent_id": "a", "agent_type": "Explore", "source": "transcript"}
+    server.post(
+        session,
+        flat(0, tool_name="Task", status="started", agent_id="claude-code"),
+        {**agent, "event_id": "d", "event_type": "delegation", "parent_event_id": "e0"},
+        *(flat(n, agent_id="claude-code") for n in range(1, 150)),
+    )
+    server.post(session, *(flat(n, agent_id="claude-code") for n in range(150, 400)), {**flat(400), **agent})
+    page = open_page(server.url("/", session=session))
+    expect(page.locator(f"{ROWS}[data-key$=e399]")).to_be_in_viewport()
+    page.wait_for_function(SCROLLED_TO_BEGINNING)
+    expect(page.locator(f"{ROWS}[data-key$=e0]")).to_contain_text("1 step")
+    expect(page.locator(f"{ROWS}[data-depth='1']")).to_have_count(1)
+    expect(page.locator(f"{ROWS}.k-group")).to_have_count(0)
+
+
+def test_messages_are_read_as_they_are_meant(server: ThreadServer, session: str, open_page: OpenPage) -> None:
+    said = f"## Done\n\n**Four** of `x`:\n\n- one {HOSTILE}\n\n| a | b |\n|---|---|\n| c | d |\n\n```\n<b>code</b>\n```"
+    server.post(
+        session,
+        {"event_id": "c", "event_type": "user_prompt", "input_summary": "<command-name>/model</command-name>"},
+        {"event_id": "p", "event_type": "user_prompt", "input_summary": "Go on<system-reminder>Be brief.</system-reminder>"},
+        {"event_id": "m", "event_type": "message", "output_summary": said},
+    )  # fmt: skip
+    page = open_page(server.url("/", session=session))
+    expect(page.locator(f"{ROWS}[data-key$=c]")).to_contain_text("Command/model")
+    expect(page.locator(f"{ROWS}[data-key$=p] .row-text")).to_have_text("Go on")
+    row = page.locator(f"{ROWS}[data-key$=m]")
+    expect(row.locator(".row-text")).to_contain_text("Done\nFour of x:")
+    row.locator(".row-more").click()
+    expect(row.locator(".prose-block strong")).to_have_text("Four")
+    expect(row.locator(".prose-block td")).to_have_text(["c", "d"])
+    expect(row.locator(".prose-block pre")).to_have_text("<b>code</b>")
+    expect(row.locator(".prose-list")).to_contain_text("<img src=x")
+    assert page.evaluate("window.hit") is None
+    assert page.locator("main img, main script").count() == 0
+    page.locator(f"{ROWS}[data-key$=p] .row-more").click()
+    expect(page.get_by_text("Be brief.")).to_be_hidden()
+    page.get_by_text("System reminder").click()
+    expect(page.get_by_text("Be brief.")).to_be_visible()
+
+
+def test_a_new_session_is_hinted_at_on_the_page_of_an_ended_one(
+    server: ThreadServer, session: str, open_page: OpenPage
+) -> None:
+    server.post(session, flat(1), {"event_id": "z", "event_type": "end"})
+    page = open_page(server.url("/", session=session))
+    wait_for_live(page)
+    hint = page.locator("#hint")
+    expect(hint).to_be_hidden()
+    other = f"{session}-next"
+    server.post(other, {"event_type": "user_prompt", "input_summary": "And now this"})
+    expect(hint).to_contain_text("A new session has begun: And now this")
+    hint.get_by_role("button", name="Show it").click()
+    expect(page.locator(ROWS)).to_contain_text("And now this")
+    expect(hint).to_be_hidden()
+    assert f"session={other}" in page.url
+
+
+@pytest.mark.parametrize("width", [390, 1100])
+def test_narrow_pages_keep_the_figures(
+    server: ThreadServer, session: str, open_page: OpenPage, width: int
+) -> None:
+    server.post(session, *(flat(n, timestamp=stamp(1e9 + n * 60), cost_tokens=5) for n in range(4)))
+    page = open_page(server.url("/", session=session), viewport={"width": width, "height": 800})
+    for name in ("active", "tool calls", "errors", "output tokens"):
+        expect(page.locator(".figure", has_text=name)).to_be_in_viewport()
+    expect(page.locator(f"{ROWS} .row-time").first).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_session_that_ends_and_goes_on(server: ThreadServer, session: str, open_page: OpenPage) -> None:

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { call, event, load, result } from "./support.mjs";
 
-const { Links, buildForest } = await load("forest.js");
+const { Links, buildForest, mainAgents } = await load("forest.js");
 const { flatten, ownTokens, pathTo, secondsOf, stateOf, summaryOf } = await load("state.js");
 
 const view = (more = {}) => ({
@@ -141,4 +141,63 @@ test("a subagent's steps are added up", () => {
   ]);
   const { steps, tools, errors, tokens } = summaryOf(node);
   assert.deepEqual([steps, tools, errors, tokens.out], [2, 1, 1, 15]);
+});
+
+const delegated = (id, fields) => event(id, { event_type: "delegation", ...fields });
+
+test("a subagent stands under its delegation, whatever that is called", () => {
+  const links = new Links(() => "explorer");
+  const events = [
+    event("p", { agent_id: "explorer", event_type: "user_prompt" }),
+    delegated("agent:tests:1", { agent_id: "tests", agent_type: "tests" }),
+    call("c1", { agent_id: "tests", parent_event_id: "agent:tests:1" }),
+    result("c1", { agent_id: "tests" }),
+    event("m", { agent_id: "tests" }),
+    delegated("agent:tests:2", { agent_id: "tests", agent_type: "tests" }),
+    event("n", { agent_id: "tests" }),
+    event("e", { agent_id: "explorer" }),
+  ];
+  const roots = buildForest(events, links);
+  assert.deepEqual(shape(roots), [["p"], ["agent:tests:1", [["c1"], ["m"]]], ["agent:tests:2", [["n"]]], ["e"]]);
+  const rows = flatten(roots, view({ isMain: mainAgents(events, links) }));
+  assert.deepEqual(rows.filter((row) => row.isStranger).map((row) => row.node.event.event_id), ["agent:tests:1", "agent:tests:2"]);
+});
+
+test("the session's own agent is the one of its first prompt, if nothing else is known", () => {
+  const events = [event("p", { agent_id: "mine", event_type: "user_prompt" }), event("m", { agent_id: "mine", source: "hook" })];
+  assert.deepEqual(shape(buildForest(events)), [["p"], ["m"]]);
+  assert.ok(mainAgents(events, new Links())(events[1]));
+});
+
+test("a delegation whose call is not there is told once", () => {
+  const events = [
+    event("m"), delegated("d", { agent_id: "a1", agent_type: "Explore", parent_event_id: "gone", source: "transcript" }),
+    event("step", { agent_id: "a1", source: "transcript" }),
+  ];
+  const roots = buildForest(events);
+  assert.deepEqual(shape(roots), [["m"], ["d", [["step"]]]]);
+  assert.deepEqual(shape(buildForest([call("gone"), ...events])), [["gone", [["step"]]], ["m"]]);
+  assert.deepEqual(shape(buildForest([...events, call("gone")])), [["m"], ["gone", [["step"]]]]);
+});
+
+test("steps that the log tells before their delegation come under it", () => {
+  const steps = [event("s1", { agent_id: "a1", source: "hook" }), event("s2", { agent_id: "a1", source: "hook" })];
+  assert.deepEqual(shape(buildForest([...steps, delegated("d", { agent_id: "a1" })])), [["d", [["s1"], ["s2"]]]]);
+  const under = [call("t"), ...steps, delegated("d", { agent_id: "a1", parent_event_id: "t" })];
+  assert.deepEqual(shape(buildForest(under)), [["t", [["s1"], ["s2"]]]]);
+});
+
+test("what is told late of a subagent stands where it began", () => {
+  const late = { agent_id: "a1", source: "transcript", timestamp: "2026-01-01T10:00:30Z" };
+  const at = (id, timestamp) => event(id, { timestamp });
+  const roots = buildForest([at("a", "2026-01-01T10:00:00Z"), at("b", "2026-01-01T10:01:00Z"), event("s", late)]);
+  assert.deepEqual(roots.map((node) => [node.kind, node.event.event_id]), [["message", "a"], ["group", "s"], ["message", "b"]]);
+});
+
+test("a result that passes a filter without its call gets it back", () => {
+  const lost = { get: (session, id) => (id === "t1" ? call("t1", { session_id: session, input_summary: "make it" }) : undefined) };
+  const [node, alone] = buildForest([
+    result("t1", { event_type: "error", status: "error" }), result("t2", { event_type: "error", status: "error" }),
+  ], new Links(), lost);
+  assert.deepEqual([node.kind, node.event.input_summary, stateOf(node, view()), alone.kind], ["call", "make it", "error", "result"]);
 });

@@ -7,13 +7,14 @@ const { titleOfCall, inputOf, toolLabel } = await load("events.js");
 const filters = await load("filters.js");
 const { formatRoute, parseRoute } = await load("route.js");
 const { Timeline, MAX_BUCKETS } = await load("timeline.js");
+const { Axis } = await load("axis.js");
 const { EventWindow } = await load("window.js");
 const { PlayClock } = await load("player.js");
 const summaries = await load("summaries.js");
 
 test("numbers and durations in words", () => {
   assert.deepEqual([0, 999, 1000, 12_345, 999_600, 1e9].map(format.compact), ["0", "999", "1k", "12.3k", "1M", "1G"]);
-  assert.deepEqual([0.34, 4.21, 59.99, 185, 8040, 273_600].map(format.duration), ["340\u202fms", "4.2\u202fs", "1m 00s", "3m 05s", "2h 14m", "3d 4h"]);
+  assert.deepEqual([0.0002, 0.34, 4.21, 59.99, 185, 8040, 273_600].map(format.duration), ["<1\u202fms", "340\u202fms", "4.2\u202fs", "1m 00s", "3m 05s", "2h 14m", "3d 4h"]);
   assert.equal(format.duration(NaN), "–");
 });
 
@@ -67,19 +68,40 @@ test("a route goes to the address and back", () => {
 test("a timeline widens its buckets and loses nothing", () => {
   const timeline = new Timeline();
   for (let at = 0; at < 5_000; at += 1) timeline.add(1_700_000_000_000 + at * 1000, 2, at % 10 === 0);
-  assert.ok(timeline.events.length <= MAX_BUCKETS);
-  assert.deepEqual(timeline.until(timeline.end), { tokens: 10_000, events: 5_000, errors: 500 });
-  assert.equal(timeline.cumulative().at(-1), 10_000);
-  assert.equal(timeline.until(timeline.start - 1).events, 0);
+  assert.ok(timeline.buckets.size <= MAX_BUCKETS);
+  assert.deepEqual(timeline.total(), { tokens: 10_000, events: 5_000, errors: 500 });
+  assert.equal(timeline.until(timeline.first - 1).events, 0);
+  assert.equal(timeline.until(timeline.last).tokens, 10_000);
 });
 
-test("a timeline goes on from the server's", () => {
+test("a timeline goes on from the server's, and is cut to the first and the last event", () => {
   const told = { start: "2026-01-01T00:00:00Z", width_seconds: 60, tokens: [1, 2], events: [1, 1], errors: [0, 1] };
-  const timeline = new Timeline(told);
-  timeline.add(Date.parse("2026-01-01T00:03:30Z"), 5, false);
-  assert.deepEqual(timeline.tokens, [1, 2, 0, 5]);
+  const at = (time) => Date.parse(`2026-01-01T${time}Z`);
+  const timeline = new Timeline(told, { first: at("00:00:50"), last: at("00:01:10") });
+  assert.deepEqual(timeline.sorted().map(({ from, to }) => [from, to]), [[at("00:00:50"), at("00:01:00")], [at("00:01:00"), at("00:01:10")]]);
+  timeline.add(at("00:03:30"), 5, false);
   timeline.add(Date.parse("2025-12-31T23:00:00Z"), 4, false);
-  assert.equal(timeline.tokens[0], 5);
+  assert.deepEqual(timeline.sorted().map(({ tokens }) => tokens), [4, 1, 2, 5]);
+});
+
+test("idle time is a narrow break, and the rest has its length", () => {
+  const start = Date.parse("2026-01-01T12:00:00Z");
+  const timeline = new Timeline();
+  for (let at = 0; at <= 3_600; at += 1) timeline.add(start + at * 1000, 1, false);
+  const late = start + 281 * 86_400_000;
+  timeline.add(late, 1, false);
+  const axis = new Axis(timeline);
+  assert.deepEqual([axis.first, axis.last, axis.stretches.length, axis.breaks.length], [start, late, 2, 1]);
+  assert.ok(axis.active < 3_700_000, String(axis.active));
+  assert.ok(axis.partOf(start + 1_800_000) > 0.4 && axis.partOf(start + 1_800_000) < 0.5);
+  assert.ok(axis.partOf(late) > 0.97);
+  for (const time of [start, start + 60_000, late]) assert.ok(Math.abs(axis.timeAt(axis.partOf(time)) - time) < 1_000);
+});
+
+test("what the server's wide stretches say little about is coarse", () => {
+  const told = (width_seconds) => ({ start: "2026-01-01T00:00:00Z", width_seconds, tokens: [9, 0, 1], events: [500, 0, 1], errors: [] });
+  assert.ok(new Timeline(told(131_072)).isCoarse);
+  assert.ok(!new Timeline(told(16)).isCoarse);
 });
 
 test("the window is bounded at both ends, and knows where to go on", () => {

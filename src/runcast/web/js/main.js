@@ -271,7 +271,7 @@ class Page {
     const { feed } = this;
     const timeline = feed.costs;
     this.#axis = new Axis(timeline);
-    this.chart.draw(timeline, this.#axis, feed.session === null ? `the ${count(feed.window.events.length, "event")} loaded here` : "");
+    this.chart.draw(timeline, this.#axis, feed.session === null ? `${count(feed.window.events.length, "event")} loaded here` : "");
   }
 
   #drawHeadline(now) {

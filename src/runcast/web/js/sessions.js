@@ -69,7 +69,7 @@ export class Sessions {
 
   /** Take over what the server said of one session. */
   learn(told) {
-    this.#known.set(told.session_id, fromServer(told));
+    this.#take(told);
     this.changed();
   }
 
@@ -92,9 +92,11 @@ export class Sessions {
     this.changed();
   }
 
-  /** A sum that is behind says less than we know. */
+  /** An answer may be older than what has come live meanwhile, and a sum that is behind says less than we know. */
   #take(told) {
-    if (told.behind && this.#known.has(told.session_id)) return;
+    const known = this.#known.get(told.session_id);
+    const isOlder = known && known.epoch === told.epoch && told.head < known.seq;
+    if (isOlder || (known && told.behind)) return;
     this.#known.set(told.session_id, fromServer(told));
   }
 

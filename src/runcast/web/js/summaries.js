@@ -12,6 +12,7 @@ export function fromServer(told) {
   const tokens = summary.tokens ?? {};
   return {
     id: told.session_id,
+    epoch: told.epoch,
     title: summary.title ?? null,
     agent: summary.agent ?? null,
     model: summary.model ?? null,

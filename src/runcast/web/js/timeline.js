@@ -61,7 +61,7 @@ export class Timeline {
   sorted() {
     this.#sorted ??= [...this.buckets].sort(([a], [b]) => a - b).map(([index, sums]) => ({
       from: Math.max(index * this.width, this.first ?? 0),
-      to: Math.min((index + 1) * this.width, Math.max(this.last ?? Infinity, index * this.width + 1)),
+      to: Math.min((index + 1) * this.width, Math.max(this.last ?? Infinity, index * this.width)),
       ...sums,
     }));
     return this.#sorted;

@@ -90,6 +90,7 @@ export class Travel {
   }
 
   #tick() {
+    if (!this.playing) return;
     this.#skipIdle();
     this.#learn();
     if (!this.complete && this.#later.length < SOON) this.more();

@@ -57,7 +57,7 @@ export class ChartView {
     this.#drawing.setAttribute("aria-label", `Cost over time from ${moment(first)} to ${moment(last)}: ${words}.`);
     setText(this.#left, moment(first));
     setText(this.#middle, words);
-    setText(this.#right, moment(last));
+    setText(this.#right, moment(last, first)); // the day only if it is another
   }
 
   /** Mark what the feed shows, from and to (ms), and the moment of time travel, if any. */
@@ -105,8 +105,7 @@ export class ChartView {
 function wordsOf(timeline, axis, covers) {
   const { tokens, errors } = timeline.total();
   const during = axis.active >= 1000 ? ` in ${duration(axis.active / 1000)}${axis.breaks.length ? " of activity" : ""}` : "";
-  const idle = axis.breaks.length ? `idle time cut out ${axis.breaks.length === 1 ? "once" : `${axis.breaks.length} times`}` : "";
-  return [covers, `${compact(tokens)} output tokens${during}`, count(errors, "error"), idle].filter(Boolean).join(" · ");
+  return [covers, `${compact(tokens)} output tokens${during}`, count(errors, "error")].filter(Boolean).join(" · ");
 }
 
 function tipOf(bucket) {

@@ -14,8 +14,8 @@ export class StatusView {
     place.append(this.#pill, this.#button);
   }
 
-  update(connection, { mode, paused, error }) {
-    const [tone, words] = said(connection, mode, paused, error);
+  update(connection, { mode, paused, error, unknown }) {
+    const [tone, words] = said(connection, { mode, paused, error, unknown });
     this.#pill.className = `pill ${tone}`;
     this.#pill.dataset.phase = connection.phase;
     this.#pill.firstChild.classList.toggle("beats", tone === "live");
@@ -25,7 +25,7 @@ export class StatusView {
   }
 }
 
-function said(connection, mode, paused, error) {
+function said(connection, { mode, paused, error, unknown }) {
   const { phase, retryAt, reason } = connection;
   if (phase === "waiting") {
     const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
@@ -37,6 +37,7 @@ function said(connection, mode, paused, error) {
   if (phase === "closed") return ["", reason ? reason.charAt(0).toUpperCase() + reason.slice(1) : "Not connected"];
   if (mode === "travel") return ["past", "In the past"];
   if (paused) return ["past", "Paused"];
+  if (unknown) return ["past", "Waiting for events"];
   return ["live", "Live"];
 }
 
