@@ -2,7 +2,7 @@
 # save the system packages that `make test` may install (see scripts/system_prerequisites.sh).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format lock soak bench clean
+.PHONY: help setup demo serve test lint format lock soak bench abuse autobahn clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -49,8 +49,14 @@ soak: $(READY) ## Run the long storms that `make test` leaves out
 bench: $(READY) ## Measure against peers in the same run
 	$(BIN)/python -m benchmarks $(ARGS)
 
+abuse: $(READY) ## Attack a server, and print what each attack gets and costs
+	$(BIN)/python -m tests.abuse.table $(ARGS)
+
+autobahn: $(READY) ## Run the Autobahn WebSocket suite (needs Python 2.7, or wstest)
+	PYTHONPATH=. $(BIN)/python scripts/autobahn.py $(ARGS)
+
 clean: ## Remove .venv, caches and build results
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache benchmarks/build
+	rm -rf $(VENV) build dist .autobahn .hypothesis .import_linter_cache .pytest_cache .ruff_cache benchmarks/build
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The stamp is written last: a setup that was broken off begins again.

@@ -45,6 +45,7 @@ from runcast.transport.gate import Gate
 from runcast.transport.holders import Holders
 from runcast.transport.identity import create_identity_router
 from runcast.transport.limits import LIMITS, ClientLimits
+from runcast.transport.openapi import complete_openapi
 from runcast.transport.pages import create_pages_router
 from runcast.transport.problem import answer_with, handle_http
 from runcast.transport.rest import create_streams_router
@@ -80,13 +81,20 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     redact_logs()
     authenticator = make_authenticator(settings, AuthStore(_auth_file(bus.log.url)))
     holders = (
-        None if authenticator.is_open else Holders(authenticator, settings.max_connections_per_principal)
+        None
+        if authenticator.is_open
+        else Holders(
+            authenticator,
+            settings.max_connections_per_principal,
+            settings.max_unauthenticated,
+            bus.spawn,
+        )
     )
     app = FastAPI(
         title="Runcast",
         version=__version__,
         routes=[*_routes(bus), *create_identity_router(authenticator, settings).routes],
-        lifespan=_lifespan(bus, owned, holders),
+        lifespan=_lifespan(bus, owned),
         docs_url=None,
         redoc_url=None,
     )
@@ -103,6 +111,7 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
         refused=bus.refused,
     )
     app.state.bus = bus
+    complete_openapi(app)
     return app
 
 
@@ -125,7 +134,7 @@ def _routes(bus: Bus) -> list[BaseRoute]:
     ]
 
 
-def _lifespan(bus: Bus, owned: bool, holders: Holders | None) -> Any:
+def _lifespan(bus: Bus, owned: bool) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         if owned:  # it is the whole server, so the process is its own
@@ -133,7 +142,7 @@ def _lifespan(bus: Bus, owned: bool, holders: Holders | None) -> Any:
         bus.processors.load_entry_points()
         hub = bus.start()
         with _drain_on_signals(hub, bus.settings.drain_s), _end_with_parent():
-            async with _meanwhile(*_works(bus, holders)):
+            async with _meanwhile(*_works(bus)):
                 yield {DRAIN_S: bus.settings.drain_s, LIMITS: ClientLimits(bus.settings, bus.refused)}
         if owned:
             await bus.close()
@@ -141,11 +150,9 @@ def _lifespan(bus: Bus, owned: bool, holders: Holders | None) -> Any:
     return lifespan
 
 
-def _works(bus: Bus, holders: Holders | None) -> list[Coroutine[Any, Any, None]]:
+def _works(bus: Bus) -> list[Coroutine[Any, Any, None]]:
     """What goes on beside the requests."""
     works: list[Coroutine[Any, Any, None]] = [run_keeper(bus), run_alerts(bus), follow_spool(bus)]
-    if holders is not None:
-        works.append(holders.run())
     if bus.settings.htmlgraph_db:
         works.append(follow_htmlgraph(bus, bus.settings.htmlgraph_db))
     return works

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +26,7 @@ NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
+_ENDLESS = 2**53 - 1
 _LISTS = frozenset({"allowed_origins", "api_keys", "trusted_proxies"})
 
 
@@ -63,6 +64,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     registration: Annotated[bool, _doc("whether people may register; without further grants")] = True
     token_lifetime_s: Annotated[Positive, _doc("of the tokens that a login gives")] = 900.0
     unauthenticated_s: Annotated[Positive, _doc("so long a WebSocket may take to say who it is")] = 60.0
+    max_unauthenticated: Annotated[
+        Count, _doc("clients of one process that have yet to say who they are")
+    ] = 200
     max_connections_per_principal: Annotated[
         Count, _doc("clients that one principal may have in a process")
     ] = 500
@@ -126,6 +130,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sweep_interval_s: Annotated[Positive, _doc("between two looks of the janitor")] = 600.0
     foreign_poll_ms: Annotated[Positive, _doc("between two looks for commits of other processes")] = 8.0
 
+    def __post_init__(self) -> None:
+        if "*" in self.allowed_origins:
+            raise ConfigError(
+                "RUNCAST_ALLOWED_ORIGINS: * is no origin; list them, such as https://app.example.org."
+            )
+        if any(character.isspace() for key in self.api_keys for character in key):
+            raise ConfigError("RUNCAST_API_KEYS: a key has no spaces in it; several are divided by commas.")
+
     @property
     def is_locked(self) -> bool:
         """Whether everybody is asked who they are: it was said so, or there is something to be asked for."""
@@ -144,8 +156,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 if environ.get(name):
                     raw[field] = _from_text(field, name, environ[name])
                     break
-        raw.update({key: value for key, value in given.items() if value is not None})
-        return _convert("settings", raw, cls)
+        for field, value in given.items():
+            if value is not None:
+                raw[field] = checked(field, value)
+        try:
+            return msgspec.convert(raw, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"settings: {error}.") from None
 
 
 def env_names(field: str) -> list[str]:
@@ -165,13 +182,37 @@ def describe(field: str) -> str:
     return notes[-1] if notes else ""
 
 
+def expected(field: str) -> str:
+    """What a setting may be, in words: an integer from 0 to 65535."""
+    kind, *notes = get_args(_HINTS[field])
+    metas = [note for note in notes if isinstance(note, Meta)]
+    word = {int: "an integer", float: "a number", bool: "true or false"}.get(kind, "a text")
+    least = max((meta.ge for meta in metas if meta.ge is not None), default=None)
+    above = max((meta.gt for meta in metas if meta.gt is not None), default=None)
+    most = min((meta.le for meta in metas if meta.le is not None), default=None)
+    most = None if most is None or most >= _ENDLESS else most
+    upper = "" if most is None else f" to {most:.0f}"
+    if above is not None:
+        return f"{word} above {above:.0f}{upper and f' and up{upper}'}"
+    if least is not None:
+        return f"{word} from {least:.0f}{upper}" if upper else f"{word}, {least:.0f} or more"
+    return word
+
+
+def checked(field: str, value: Any, name: str = "") -> Any:
+    """`value` as the setting has it; a text is read as one in the environment.
+
+    Raises:
+        ConfigError: it cannot be; says it of `name`, by default of the setting.
+    """
+    if field not in _HINTS:
+        return value
+    try:
+        return msgspec.convert(value, _HINTS[field], strict=False)
+    except msgspec.ValidationError:
+        raise ConfigError(f"{name or field}: {expected(field)}.") from None
+
+
 def _from_text(field: str, name: str, text: str) -> Any:
     value = tuple(part.strip() for part in text.split(",") if part.strip()) if field in _LISTS else text
-    return _convert(name, value, _HINTS[field])
-
-
-def _convert(name: str, value: Any, wanted: Any) -> Any:
-    try:
-        return msgspec.convert(value, wanted, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{name}: {error}.") from None
+    return checked(field, value, name)

@@ -88,6 +88,6 @@ def told(answer: bytes) -> str:
     count = answer.count(b"HTTP/1.1 ")
     head, _, body = answer.partition(b"\r\n\r\n")
     status = head.split()[1].decode()
-    with suppress(ValueError):
+    with suppress(ValueError, KeyError):
         status += f" {json.loads(body)['code']}"
     return status if count == 1 else f"{count} answers"

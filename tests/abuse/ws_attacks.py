@@ -61,7 +61,7 @@ def unmasked(server: Server) -> str:
 
 
 def invalid_close(server: Server) -> str:
-    return _ended(server, frame(CLOSE, b"\x03\xee" + b"\xff"))
+    return _ended(server, frame(CLOSE, b"\x03\xee"))
 
 
 def ping_flood(server: Server) -> str:
@@ -89,8 +89,10 @@ def tiny_message_flood(server: Server) -> str:
 
 def deep_message(server: Server) -> str:
     with Wire(server.session("abuse")) as wire:
-        wire.send(frame(TEXT, b"[" * 60_000), frame(CLOSE, b"\x03\xe8"))
-        return _told(wire)
+        wire.send(frame(TEXT, b"[" * 60_000))
+        answer = wire.receive()
+        assert answer is not None
+        return json.loads(answer.payload)["code"]
 
 
 def traversing_ids(server: Server) -> str:
@@ -142,7 +144,9 @@ def unread_events(server: Server) -> str:
         body = f"[{','.join([event] * 100)}]"
         for _ in range(10):
             answer = server.http.post(
-                "/api/sessions/abuse-unread/events", content=body, headers={"Content-Type": "application/json"}
+                "/api/sessions/abuse-unread/events",
+                content=body,
+                headers={"Content-Type": "application/json"},
             )
             assert answer.status_code == 200, answer.text
         blocked = server.http.get("/metrics").text
@@ -173,7 +177,7 @@ def _ended(server: Server, *frames: bytes, deflate: bool = False) -> str:
 def _told(wire: Wire) -> str:
     """The last error that was said, and the code of the close."""
     said = ""
-    for received in wire.rest():
+    while (received := wire.receive()) is not None:
         if received.opcode == TEXT and not received.rsv:
             said = json.loads(received.payload).get("code", said)
         elif received.opcode == CLOSE:

@@ -1,6 +1,7 @@
 """Settings: where they come from, and that a wrong one is named with what was expected."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,9 @@ from runcast.errors import ConfigError
 
 FIELDS = Settings.__struct_fields__
 UNIT = re.compile(r"_(bytes|s|ms|days)$")
-COUNTED = re.compile(r"\b(events|messages|frames|headers|connections|clients|processes|readers|port|tokens|times)\b")
+COUNTED = re.compile(
+    r"\b(events|messages|frames|headers|connections|clients|processes|readers|port|tokens|times)\b"
+)
 
 
 def test_defaults_need_nothing():
@@ -104,3 +107,14 @@ def test_a_setting_that_there_is_not_is_an_error_in_code():
 def test_a_given_value_is_checked_like_a_variable():
     with pytest.raises(ConfigError, match="workers"):
         Settings.from_env({}, workers=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [({"allowed_origins": ("*",)}, "list them"), ({"api_keys": ("a key",)}, "no spaces")],
+)
+def test_what_would_mean_something_else_is_refused(given: dict[str, Any], word: str):
+    with pytest.raises(ConfigError, match=word):
+        Settings(**given)
+    with pytest.raises(ConfigError, match=word):
+        Settings.from_env({f"RUNCAST_{name.upper()}": ",".join(value) for name, value in given.items()})

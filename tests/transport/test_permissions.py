@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Generator
@@ -20,10 +21,11 @@ from runcast.auth.principal import Principal
 from runcast.auth.setup import make_authenticator
 from runcast.auth.store import AuthStore
 from runcast.config import Settings
+from runcast.errors import Unauthenticated
 from runcast.log.place import auth_file
 from runcast.transport.permission import permission_of
 
-MASTER = "the master key of the tests"
+MASTER = "the-master-key-of-the-tests"
 SECRET = "a secret of more than 32 bytes for tests"
 
 
@@ -165,7 +167,7 @@ def test_a_ticket_becomes_a_cookie_once(server: LockedServer) -> None:
     assert "SameSite=Strict" in cookie
     assert server.http.get("/api/sessions").status_code == 200  # by the cookie
     me = server.http.get("/api/v1/auth/me").json()
-    assert (me["via"], me["sub"]) == ("cookie", "configured-1")
+    assert (me["via"], me["sub"][:11]) == ("cookie", "configured-")
     server.http.cookies.clear()
     assert server.http.get("/api/sessions", params={"ticket": ticket}).status_code == 401
     server.http.cookies.set("runcast", cookie.partition(";")[0].partition("=")[2])
@@ -193,6 +195,103 @@ def test_what_does_not_count_is_refused_in_words(
     with RawClient(server.session("s", token=secret)) as ws:
         (error,) = ws.messages()
     assert (error["type"], error["code"], ws.close_code) == ("error", "unauthenticated", 1008)
+
+
+def cookie_of(server: LockedServer, secret: str) -> dict[str, str]:
+    ticket = server.as_(secret, "POST", "/api/v1/auth/tickets").json()["ticket"]
+    answer = server.http.get("/api/v1/auth/me", params={"ticket": ticket})
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    server.http.cookies.clear()
+    return {"Cookie": cookie}
+
+
+def test_a_cookie_counts_no_longer_than_what_it_was_made_from(server: LockedServer) -> None:
+    key_id, key = server.key(read=("session:*",))
+    server.publish("mine", 1)
+    cookie = cookie_of(server, key)
+    waiting = server.as_(key, "POST", "/api/v1/auth/tickets").json()["ticket"]
+    assert server.http.get("/api/sessions/mine/events", headers=cookie).status_code == 200
+    assert server.http.post("/api/v1/auth/tickets", headers=cookie).status_code == 403  # no further ones
+    assert server.elsewhere.keys.change(key_id, Grants(("session:other",)))
+    assert server.http.get("/api/sessions/mine/events", headers=cookie).status_code == 403
+    assert server.elsewhere.keys.revoke(key_id)
+    assert server.http.get("/api/v1/auth/me", headers=cookie).status_code == 401
+    assert server.http.get("/api/v1/auth/me", params={"ticket": waiting}).status_code == 401
+
+
+def test_a_configured_key_that_was_replaced_leaves_nothing_behind(tmp_path: Path) -> None:
+    with LockedServer(tmp_path) as server:
+        cookie = cookie_of(server, MASTER)
+        server.store.close()
+    settings = Settings(log=str(tmp_path / "log.db"), api_keys=("another-key",))
+    store = AuthStore(auth_file(tmp_path / "log.db"))
+    after = make_authenticator(settings, store)
+    with pytest.raises(Unauthenticated):
+        after.by_cookie(cookie["Cookie"].partition("=")[2])
+    store.close()
+
+
+def test_lists_tell_of_nothing_by_where_they_go_on(server: LockedServer) -> None:
+    for session in ("a-secret", "b-mine", "c-secret", "d-mine", "e-secret"):
+        server.publish(session, 1)
+    _, key = server.key(read=("session:b-mine", "session:d-mine"))
+    for path in ("/api/v1/streams", "/api/sessions?order=name", "/api/sessions"):
+        for limit in (1, 2, 3):
+            separator = "&" if "?" in path else "?"
+            said = server.as_(key, "GET", f"{path}{separator}limit={limit}")
+            assert "secret" not in said.text
+            (found,) = (value for name, value in said.json().items() if name in {"streams", "sessions"})
+            assert len(found) == min(limit, 2)
+    nothing = server.token()
+    for path in ("/api/v1/streams", "/api/sessions"):
+        assert server.as_(nothing, "GET", path).status_code == 403
+    assert "log" not in server.as_(nothing, "GET", "/api/status").json()
+
+
+def test_a_login_ends_as_a_whole(server: LockedServer) -> None:
+    session = server.http.post("/api/v1/auth/register", json=PERSON).json()
+    again = server.http.post("/api/v1/auth/refresh", json={"refresh_token": session["refresh_token"]}).json()
+    assert server.as_(again["access_token"], "POST", "/api/v1/auth/logout").status_code == 200
+    for token in (session["access_token"], again["access_token"]):
+        assert server.as_(token, "GET", "/api/v1/auth/me").status_code == 401
+    refresh = {"refresh_token": again["refresh_token"]}
+    assert server.http.post("/api/v1/auth/refresh", json=refresh).status_code == 401
+    body = {key: PERSON[key] for key in ("email", "password")}
+    other = server.http.post("/api/v1/auth/login", json=body).json()
+    assert server.elsewhere.users.disable(other["user"]["id"])
+    assert server.as_(other["access_token"], "GET", "/api/v1/auth/me").status_code == 401
+    assert server.as_(MASTER, "POST", "/api/v1/auth/logout").status_code == 400  # keys are revoked
+
+
+def test_odd_tokens_are_refused_in_words(server: LockedServer) -> None:
+    nested = base64.urlsafe_b64encode(b'{"alg":"HS256","x":' + b"[" * 2_500 + b"]" * 2_500 + b"}").decode()
+    for odd in (f"{nested}.e30.e30", "ä.b.c", "." * 2, "e30" * 3_000 + ".a.b"):
+        answer = server.http.get("/health", params={"token": odd})
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+def test_one_that_cannot_be_looked_at_keeps_no_other_connection_open(server: LockedServer) -> None:
+    one_id, one = server.key(read=("session:*",))
+    other_id, other = server.key(read=("session:*",))
+    with RawClient(server.session("a", api_key=one)), RawClient(server.session("a", api_key=other)) as ws:
+        wait_until(lambda: server.bus.live_statistics().connections == 2)
+        with server.store.transaction() as connection:
+            connection.execute("UPDATE keys SET grants = 'garbage' WHERE id = ?", (one_id,))
+        assert server.elsewhere.keys.revoke(other_id)
+        (error,) = ws.messages()
+        assert (error["code"], ws.close_code) == ("unauthenticated", 1008)
+    server.errors.forgive()
+
+
+def test_those_who_have_yet_to_say_who_they_are_are_few(tmp_path: Path) -> None:
+    with (
+        LockedServer(tmp_path, max_unauthenticated=1) as server,
+        RawClient(server.session("a")),
+        RawClient(server.session("a")) as ws,
+    ):
+        (error,) = ws.messages()
+        assert (error["code"], ws.close_code) == ("too_many", 1008)
+    server.store.close()
 
 
 # --- WebSockets and SSE ------------------------------------------------------------------------
@@ -315,9 +414,8 @@ def test_registering_logging_in_and_refreshing(server: LockedServer) -> None:
     assert refreshed.status_code == 200
     again = server.http.post("/api/v1/auth/refresh", json={"refresh_token": session["refresh_token"]})
     assert again.status_code == 401
-    token = refreshed.json()["access_token"]
-    assert server.as_(token, "POST", "/api/v1/auth/logout").status_code == 200
-    assert server.as_(token, "GET", "/api/v1/auth/me").status_code == 401
+    stolen = refreshed.json()["access_token"]  # one of the two who have shown it is a thief
+    assert server.as_(stolen, "GET", "/api/v1/auth/me").status_code == 401
 
 
 def test_attempts_are_limited(tmp_path: Path) -> None:

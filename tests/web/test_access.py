@@ -110,7 +110,7 @@ def test_the_empty_page(open_page: OpenPage, axe: str) -> None:
 
 
 def test_signing_in(open_page: OpenPage, axe: str, tmp_path: Path) -> None:
-    with ThreadServer(tmp_path / "log.db", api_keys=("a key of the tests",)) as server:
+    with ThreadServer(tmp_path / "log.db", api_keys=("a-key-of-the-tests",)) as server:
         for scheme in ("dark", "light"):
             page = open_page(server.url("/"), forgive="401", color_scheme=scheme)
             page.get_by_label("Key or token").fill("not it")

@@ -10,7 +10,7 @@ from tests.web.conftest import OpenPage
 
 pytestmark = pytest.mark.needs("chromium")
 
-KEY = "a key of the tests"
+KEY = "a-key-of-the-tests"
 
 
 @pytest.fixture

@@ -69,9 +69,7 @@ class Authenticator:
         Raises:
             Unauthenticated: the cookie counts no longer.
         """
-        principal = self.passes.cookie(cookie)
-        self._check(principal)
-        return principal
+        return self.current(self.passes.cookie(cookie))
 
     def redeem(self, ticket: str) -> tuple[Principal, str]:
         """Exchange a ticket, by its one use, for who it speaks for and a cookie.
@@ -80,8 +78,7 @@ class Authenticator:
             Unauthenticated: it does not count.
         """
         principal, cookie = self.passes.redeem(ticket)
-        self._check(principal)
-        return principal, cookie
+        return self.current(principal), cookie
 
     def current(self, principal: Principal) -> Principal:
         """Who somebody is now that something was revoked or changed; for connections that are open.
@@ -100,6 +97,11 @@ class Authenticator:
         if principal.via == "cookie" and not self.passes.exists(principal.credential.partition(":")[2]):
             raise Unauthenticated("This browser was logged out.")
         return msgspec.structs.replace(principal, grants=grants)
+
+    def sweep(self) -> None:
+        """Forget what has expired anyway."""
+        self.passes.sweep()
+        self.revocations.sweep()
 
     def _check(self, principal: Principal) -> None:
         if principal.is_expired(self.now_s()):

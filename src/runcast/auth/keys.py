@@ -16,6 +16,7 @@ from runcast.errors import InvalidInput, Unauthenticated
 
 PREFIX = "rck"
 MAX_NAME_CHARS = 100
+LONGEST_S = 100 * 365 * 86_400.0
 _CONFIGURED = "configured-"
 _COLUMNS = "id, name, grants, created, expires, revoked"
 
@@ -39,7 +40,7 @@ class ApiKeys:
     ) -> None:
         self._store = store
         self._now_s = now_s
-        self._configured = [digest(key) for key in configured]
+        self._configured = {_name_of(shown): shown for shown in map(digest, configured)}
 
     def create(self, name: str, grants: Grants, expires_s: float | None = None) -> tuple[ApiKey, str]:
         """A new key and its text, which cannot be had again.
@@ -50,8 +51,8 @@ class ApiKeys:
         if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
             raise InvalidInput(f"name: 1 to {MAX_NAME_CHARS} printable characters.", field="name")
         now_s = self._now_s()
-        if expires_s is not None and expires_s <= now_s:
-            raise InvalidInput("expires: this is in the past.", field="expires")
+        if expires_s is not None and not now_s < expires_s < now_s + LONGEST_S:
+            raise InvalidInput("expires: a time in the future, within 100 years.", field="expires")
         key = ApiKey(id=new_id(), name=name, grants=grants, created_s=now_s, expires_s=expires_s)
         text = f"{PREFIX}_{key.id}_{new_secret()}"
         with self._store.transaction() as connection:
@@ -84,9 +85,9 @@ class ApiKeys:
             Unauthenticated: nobody: it is unknown, revoked or expired.
         """
         shown = digest(text)
-        for index, known in enumerate(self._configured, 1):
+        for name, known in self._configured.items():
             if hmac.compare_digest(shown, known):
-                return _configured(f"{_CONFIGURED}{index}")
+                return _configured(name)
         parts = text.split("_", 2)
         if len(parts) != 3 or parts[0] != PREFIX:
             raise Unauthenticated("This is no API key of this server.")
@@ -104,7 +105,7 @@ class ApiKeys:
         Raises:
             Unauthenticated: it was revoked, or has expired.
         """
-        if key_id.startswith(_CONFIGURED):
+        if key_id in self._configured:
             return _configured(key_id)
         with self._store.reading() as connection:
             row = connection.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (key_id,)).fetchone()
@@ -137,6 +138,11 @@ class ApiKeys:
         if principal.is_expired(self._now_s()):
             raise Unauthenticated("This API key has expired.")
         return principal
+
+
+def _name_of(shown: bytes) -> str:
+    """What a configured key is called: another one at its place has another name."""
+    return f"{_CONFIGURED}{shown.hex()[:16]}"
 
 
 def _configured(name: str) -> Principal:

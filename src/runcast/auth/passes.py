@@ -16,7 +16,7 @@ import msgspec
 from runcast.auth.principal import Principal
 from runcast.auth.secrets import digest, new_id, new_secret
 from runcast.auth.store import AuthStore, count_change
-from runcast.errors import Unauthenticated
+from runcast.errors import Forbidden, Unauthenticated
 
 TICKET_S = 60.0
 COOKIE_S = 12 * 3_600.0
@@ -36,7 +36,13 @@ class Passes:
         self._now_s = now_s
 
     def ticket(self, principal: Principal) -> str:
-        """A ticket for `principal`, for one use within `TICKET_S`."""
+        """A ticket for `principal`, for one use within `TICKET_S`.
+
+        Raises:
+            Forbidden: a cookie makes no further ones: it would outlive its own revocation.
+        """
+        if principal.via == "cookie":
+            raise Forbidden("A browser that is signed in needs no ticket; its cookie is enough.")
         with self._store.transaction() as connection:
             return self._issue(connection, "ticket", principal, TICKET_S)
 
@@ -46,6 +52,9 @@ class Passes:
         Raises:
             Unauthenticated: it is unknown, too old, or was used.
         """
+        with self._store.reading() as connection:
+            if _find(connection, "ticket", ticket) is None:  # made up: not worth a transaction
+                raise Unauthenticated("This ticket is unknown or has expired.")
         with self._store.transaction() as connection:
             principal, _ = self._use(connection, "ticket", ticket)
             return principal, self._issue(connection, "cookie", principal, COOKIE_S)
@@ -65,7 +74,7 @@ class Passes:
             principal,
             via="cookie",
             credential=f"cookie:{pass_id}",
-            origin=principal.credential,
+            origin=principal.origin or principal.credential,
             expires_s=min(expires_s, principal.expires_s or expires_s),
         )
 
@@ -76,9 +85,10 @@ class Passes:
         return row is not None and self._now_s() < row[0]
 
     def refresh_token(self, principal: Principal) -> str:
-        """A refresh token for a login that has just been made."""
+        """A refresh token for a login that has just been made; the login is its `origin`, `login:…`."""
+        family = principal.origin.partition(":")[2]
         with self._store.transaction() as connection:
-            return self._issue(connection, "refresh", principal, REFRESH_S)
+            return self._issue(connection, "refresh", principal, REFRESH_S, family)
 
     def refresh(self, token: str) -> tuple[Principal, str]:
         """Use a refresh token up: who it is for, and the next one.
@@ -91,10 +101,17 @@ class Passes:
                 principal, family = self._use(connection, "refresh", token)
                 return principal, self._issue(connection, "refresh", principal, REFRESH_S, family)
         except _Reused as reused:
-            with self._store.transaction() as connection:
-                connection.execute("DELETE FROM passes WHERE family = ?", (reused.family,))
-                count_change(connection)
+            self.end_login(reused.family)
             raise
+
+    def end_login(self, family: str) -> None:
+        """Let nothing count any longer that came of one login: its refresh tokens, and the tokens they gave."""
+        with self._store.transaction() as connection:
+            connection.execute("DELETE FROM passes WHERE family = ?", (family,))
+            forgotten_s = self._now_s() + REFRESH_S
+            row = (f"login:{family}", self._now_s(), forgotten_s)
+            connection.execute("INSERT OR IGNORE INTO revocations VALUES (?, ?, ?)", row)
+            count_change(connection)
 
     def revoke(self, pass_id: str) -> bool:
         """Let a cookie, or all refresh tokens of a login, count no longer."""

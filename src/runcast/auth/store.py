@@ -96,6 +96,8 @@ def _open(path: Path | None) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA synchronous = FULL")
+        if path is not None:  # who only looks something up never waits for who writes
+            connection.execute("PRAGMA journal_mode = WAL")
         _migrate(connection, path)
     except BaseException:
         connection.close()

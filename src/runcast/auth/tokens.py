@@ -19,10 +19,14 @@ from joserfc.util import urlsafe_b64decode
 from runcast.auth.grants import NOTHING, parse_grants
 from runcast.auth.jwks import Jwks
 from runcast.auth.principal import Principal
+from runcast.auth.secrets import digest
 from runcast.errors import ConfigError, InvalidInput, Unauthenticated
 
 MAX_TOKEN_CHARS = 8_192
 MIN_SECRET_BYTES = 32
+MAX_CLAIM_CHARS = 256
+LATEST_S = 253_402_300_799.0
+"""The end of the year 9999."""
 LEEWAY_S = 30.0
 """How much clocks may differ for `nbf` and `iat`; `exp` is taken at its word."""
 _EDDSA = "EdDSA"
@@ -108,23 +112,22 @@ class Tokens:
             "exp": int(now_s + lifetime_s),
             "jti": principal.credential.partition(":")[2],
             "grants": msgspec.to_builtins(principal.grants),
-        }
-        optional = {
+            "sid": principal.origin.partition(":")[2] or None,
             "email": principal.email,
             "name": principal.name,
             "iss": self._issuer,
             "aud": self._audience,
         }
-        claims.update({name: value for name, value in optional.items() if value is not None})
+        claims = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode({"alg": HMAC.names[0]}, claims, self._secret, registry=HMAC)
 
     def _read(self, token: str, key: KeyFlexible, algorithms: _Algorithms) -> Principal:
         try:
             claims = jwt.decode(token, key, registry=algorithms).claims
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, RecursionError):
             raise Unauthenticated("This token is not valid: its signature does not fit.") from None
         self._check(claims)
-        return _principal(claims)
+        return _principal(claims, token)
 
     def _check(self, claims: Mapping[str, Any]) -> None:
         now_s = self._now_s()
@@ -149,13 +152,13 @@ def _header(token: str) -> _Header:
         raise Unauthenticated(f"This token is longer than {MAX_TOKEN_CHARS} characters.")
     try:
         return msgspec.json.decode(urlsafe_b64decode(token.partition(".")[0].encode()), type=_Header)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise Unauthenticated("This is no token.") from None
 
 
-def _principal(claims: Mapping[str, Any]) -> Principal:
-    sub = claims.get("sub")
-    if not isinstance(sub, str) or not sub:
+def _principal(claims: Mapping[str, Any], token: str) -> Principal:
+    sub, login = _text(claims, "sub"), _text(claims, "sid")
+    if not sub:
         raise Unauthenticated("This token has no sub.")
     try:
         grants = parse_grants(claims["grants"]) if "grants" in claims else NOTHING
@@ -164,7 +167,8 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     return Principal(
         sub=sub,
         via="token",
-        credential=f"token:{_text(claims, 'jti') or ''}",
+        credential=f"token:{_text(claims, 'jti') or digest(token).hex()}",
+        origin=f"login:{login}" if login else "",
         grants=grants,
         expires_s=_time(claims, "exp"),
         email=_text(claims, "email"),
@@ -176,14 +180,18 @@ def _time(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e12:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST_S:
         raise Unauthenticated(f"This token's {name} is no time.")
     return float(value)
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str | None:
     value = claims.get(name)
-    return value if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    if len(value) > MAX_CLAIM_CHARS or not value.isprintable():
+        raise Unauthenticated(f"This token's {name} is none: at most {MAX_CLAIM_CHARS} printable characters.")
+    return value
 
 
 def _audiences(claims: Mapping[str, Any]) -> list[object]:

@@ -86,6 +86,8 @@ class Users:
                 "UPDATE users SET disabled = ? WHERE id = ? AND disabled IS NULL", (self._now_s(), user_id)
             )
             if done.rowcount:
+                row = (f"user:{user_id}", self._now_s(), None)
+                connection.execute("INSERT OR IGNORE INTO revocations VALUES (?, ?, ?)", row)
                 count_change(connection)
             return bool(done.rowcount)
 

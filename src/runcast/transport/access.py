@@ -7,6 +7,7 @@ decides who may come in: then everything is allowed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from starlette.types import Scope as ASGIScope
@@ -74,9 +75,14 @@ class Access:
         Raises:
             Unauthenticated, Forbidden: they may not.
         """
-        firehose, grants = Scope.firehose(), self.known().grants
-        if not grants.may_watch(firehose) or grants.predicate(firehose) is not None:
+        self.known()
+        if not self.may_observe():
             raise Forbidden("This is for those who may read everything.")
+
+    def may_observe(self) -> bool:
+        """Whether whoever asks may read everything."""
+        firehose = Scope.firehose()
+        return self.grants.may_watch(firehose) and self.grants.predicate(firehose) is None
 
     def check_admin(self) -> None:
         """Let whoever asks manage keys.
@@ -96,6 +102,10 @@ class Access:
         if not self.known().grants.may_watch(scope):
             raise Forbidden(f"You may not read {scope}: no grant of yours says so.")
         return Visible(wanted, self.grants, scope)
+
+    def unknown(self) -> AbstractContextManager[None]:
+        """Count somebody in who is yet to say who they are; raises `TooMany`."""
+        return self._holders.unknown() if self._holders else nullcontext()
 
     async def identify(self, secret: str) -> None:
         """Take a token or a key, shown on a connection of somebody who was not known.
@@ -118,23 +128,24 @@ class Access:
             return _nothing
         renewed = await self._holders.authenticator.by_secret(secret)
         check_same(self.known(), renewed.grants, scope)
-        release = self._holders.hold(renewed, scope, on_end)
+        release = await self._holders.hold(renewed, scope, on_end)
         self.principal = renewed
         return release
 
-    def hold(self, scope: Scope, on_end: OnEnd) -> Callable[[], None]:
+    async def hold(self, scope: Scope, on_end: OnEnd) -> Callable[[], None]:
         """Go on reading `scope` for as long as that is allowed; returns what to call when it is over.
 
         `on_end` is called when it is not any more: what was shown has expired or was revoked, or the grants have
         changed.
 
         Raises:
+            Unauthenticated, Forbidden, Restarting: it is allowed no longer, or to another extent.
             TooMany: whoever asks has too many connections.
         """
         principal = self.known()
         if self._holders is None or principal.via == "open":
             return _nothing
-        return self._holders.hold(principal, scope, on_end)
+        return await self._holders.hold(principal, scope, on_end)
 
 
 def access_of(scope: ASGIScope) -> Access:

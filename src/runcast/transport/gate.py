@@ -6,6 +6,9 @@ what the request shows; whether they may do what they ask is each route's matter
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -18,12 +21,14 @@ from runcast.auth.authenticator import Authenticator
 from runcast.auth.passes import COOKIE_S
 from runcast.auth.principal import LOCAL, Principal
 from runcast.core.closing import POLICY_VIOLATION, TRY_AGAIN_LATER
-from runcast.errors import RuncastError
+from runcast.errors import IdentityUnavailable, RuncastError
 from runcast.transport.access import KEY, OPEN, Access
 from runcast.transport.credentials import set_cookie, take_credentials
 from runcast.transport.guard import Guard, UnsupportedType
 from runcast.transport.holders import Holders
 from runcast.transport.problem import problem
+
+logger = logging.getLogger("runcast.auth")
 
 SHUT = frozenset({"http", "websocket"})
 
@@ -62,12 +67,19 @@ class Gate:
         try:
             self._guard.check(scope)
             principal, cookie = await self._identify(scope)
+        except sqlite3.Error:
+            logger.exception("the file of keys and users cannot be used")
+            await self._turn_away(IdentityUnavailable(), scope, receive, send)
+            return
         except RuncastError as error:
-            self._refused[error.code] += 1
-            await _refuse(error, scope, receive, send)
+            await self._turn_away(error, scope, receive, send)
             return
         scope[KEY] = OPEN if principal is LOCAL else Access(principal, self._holders)
         await self._app(scope, receive, _with_cookie(send, cookie) if cookie else send)
+
+    async def _turn_away(self, error: RuncastError, scope: Scope, receive: Receive, send: Send) -> None:
+        self._refused[error.code] += 1
+        await _refuse(error, scope, receive, send)
 
     async def _identify(self, scope: Scope) -> tuple[Principal | None, bytes | None]:
         """Who asks, None if they do not say; and a cookie to set, if a ticket was used."""
@@ -80,9 +92,9 @@ class Gate:
             case "secret":
                 return await self._authenticator.by_secret(shown.secret), None
             case "cookie":
-                return self._authenticator.by_cookie(shown.secret), None
+                return await asyncio.to_thread(self._authenticator.by_cookie, shown.secret), None
             case "ticket":
-                principal, cookie = self._authenticator.redeem(shown.secret)
+                principal, cookie = await asyncio.to_thread(self._authenticator.redeem, shown.secret)
                 secure = scope.get("scheme") in {"https", "wss"}
                 return principal, set_cookie(cookie, secure=secure, max_age_s=COOKIE_S)
 

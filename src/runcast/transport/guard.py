@@ -8,6 +8,8 @@ forwarded (a proxy in front means that the world is), and a browser's page is on
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -17,9 +19,24 @@ from starlette.types import Scope
 from runcast.errors import Forbidden, InvalidInput
 
 _FORWARDED = frozenset(
-    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via"}
+    {
+        b"cdn-loop",
+        b"cf-connecting-ip",
+        b"forwarded",
+        b"true-client-ip",
+        b"via",
+        b"x-client-ip",
+        b"x-envoy-external-address",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
+        b"x-forwarded-server",
+        b"x-real-ip",
+    }
 )
 _LOOKED_AT = _FORWARDED | {b"host", b"origin", b"content-type", b"content-length", b"transfer-encoding"}
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]*)?")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_TYPES = ("application/json", "application/x-ndjson", "application/x-protobuf")
 """What a body may be: none of these can be sent by a page of another origin without being asked about first."""
@@ -51,7 +68,10 @@ class Guard:
             Forbidden: it comes from where it must not.
             UnsupportedType: it writes, and does not say what.
         """
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _LOOKED_AT}
+        told = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in _LOOKED_AT]
+        headers = dict(told)
+        if len(headers) != len(told) and not _are_once(name for name, _ in told):
+            raise Forbidden("Host and Origin may be given once.")
         if self._is_open:
             _check_is_local(scope, headers)
         origin, host = headers.get(b"origin"), headers.get(b"host", "")
@@ -80,11 +100,15 @@ def _check_is_local(scope: Scope, headers: Mapping[bytes, str]) -> None:
         )
 
 
+def _are_once(names: Iterable[bytes]) -> bool:
+    counted = Counter(names)
+    return counted[b"host"] <= 1 and counted[b"origin"] <= 1
+
+
 def host_name(host: str) -> str:
-    """A Host header without its port; case does not matter (RFC 3986 §3.2.2)."""
-    if host.startswith("["):
-        return host.partition("]")[0].removeprefix("[").lower()
-    return host.partition(":")[0].lower()
+    """A Host header without its port, empty if it is none; case does not matter (RFC 3986 §3.2.2)."""
+    match = _HOST.fullmatch(host)
+    return (match[1] or match[2]).lower() if match else ""
 
 
 @lru_cache(maxsize=64)

@@ -30,8 +30,8 @@ from runcast.transport.rest import json_response
 from runcast.transport.route import RequestRoute
 
 MAX_BODY_BYTES = 16 * 1024
-ADDRESSES = 10_000
-"""So many addresses are remembered for their rate."""
+REMEMBERED = 10_000
+TICKETS_PER_MINUTE = 60
 HASHING = 2
 """So many passwords are hashed at the same time: each takes 64 MiB."""
 
@@ -86,13 +86,32 @@ def create_identity_router(authenticator: Authenticator, settings: Settings) -> 
     return router
 
 
+class _Rates:
+    """How often something may be done in a minute, by whom; the latest `REMEMBERED` are remembered."""
+
+    def __init__(self, per_minute: int, what: str) -> None:
+        self._per_minute = per_minute
+        self._what = what
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def take(self, whose: str) -> None:
+        """Count one; raises `TooMany`."""
+        bucket = self._buckets.pop(whose, None) or TokenBucket(self._per_minute / 60, self._per_minute)
+        self._buckets[whose] = bucket
+        if len(self._buckets) > REMEMBERED:
+            self._buckets.popitem(last=False)
+        if not bucket.take(asyncio.get_running_loop().time()):
+            raise TooMany(f"More than {self._per_minute} {self._what} in a minute; wait a little.")
+
+
 class _People:
     """The handlers for people. Each raises `RuncastError`, which the app answers as a problem."""
 
     def __init__(self, authenticator: Authenticator, settings: Settings) -> None:
         self._authenticator = authenticator
         self._settings = settings
-        self._attempts: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._attempts = _Rates(settings.login_rate, "attempts from your address")
+        self._tickets = _Rates(TICKETS_PER_MINUTE, "tickets")
         self._hashing = asyncio.Semaphore(HASHING)
 
     async def register(self, request: Request) -> Response:
@@ -121,7 +140,8 @@ class _People:
         user = await asyncio.to_thread(self._authenticator.users.find, principal.sub)
         if user is None:
             raise Forbidden("This account is closed.")
-        return json_response({**self._token(_principal(user)), "refresh_token": following})
+        renewed = msgspec.structs.replace(_principal(user), origin=principal.origin)
+        return json_response({**self._token(renewed), "refresh_token": following})
 
     async def log_out(self, request: Request) -> Response:
         principal = access_of(request.scope).known()
@@ -146,6 +166,7 @@ class _People:
 
     async def ticket(self, request: Request) -> Response:
         principal = access_of(request.scope).known()
+        self._tickets.take(principal.credential)
         ticket = await asyncio.to_thread(self._authenticator.passes.ticket, principal)
         return json_response({"ticket": ticket, "cookie": COOKIE})
 
@@ -161,20 +182,18 @@ class _People:
         return {"access_token": token, "token_type": "bearer", "expires_in": round(lifetime_s)}
 
     def _revoke(self, principal: Principal) -> None:
+        name, _, login = principal.origin.partition(":")
         if principal.via == "cookie":
             self._authenticator.passes.revoke(principal.credential.partition(":")[2])
-        elif principal.via == "token" and principal.credential != "token:":
+        elif principal.via == "token":
             self._authenticator.revocations.revoke(principal.credential, principal.expires_s)
+            if name == "login":
+                self._authenticator.passes.end_login(login)
+        else:
+            raise InvalidInput("An API key is revoked by DELETE /api/v1/keys/{id}, not logged out.")
 
     def _count_attempt(self, request: Request) -> None:
-        address = request.client.host if request.client else ""
-        rate = self._settings.login_rate
-        bucket = self._attempts.pop(address, None) or TokenBucket(rate / 60, rate)
-        self._attempts[address] = bucket
-        if len(self._attempts) > ADDRESSES:
-            self._attempts.popitem(last=False)
-        if not bucket.take(asyncio.get_running_loop().time()):
-            raise TooMany(f"More than {rate} attempts in a minute from your address; wait a little.")
+        self._attempts.take(request.client.host if request.client else "")
 
 
 class _Keys:
@@ -210,7 +229,15 @@ class _Keys:
 
 
 def _principal(user: User) -> Principal:
-    return Principal(sub=user.id, via="token", grants=user.grants, email=user.email, name=user.name or None)
+    """Somebody who has just logged in; `origin` names the login, so that it can be ended as a whole."""
+    return Principal(
+        sub=user.id,
+        via="token",
+        origin=f"login:{new_id()}",
+        grants=user.grants,
+        email=user.email,
+        name=user.name or None,
+    )
 
 
 def _describe(key: ApiKey) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runcast.core.event import format_time, split_stream
+from runcast.core.filters import EVERYTHING
 from runcast.core.scope import Scope
 from runcast.errors import InvalidInput, StreamNotFound
 from runcast.live.bus import Bus
@@ -20,6 +21,7 @@ from runcast.log.base import Appended, StreamInfo
 from runcast.transport.access import access_of
 from runcast.transport.body import decode_mappings, native_publish, read_body
 from runcast.transport.events import events_page, place_after
+from runcast.transport.listing import readable
 from runcast.transport.native import NativeCodec, native_event
 from runcast.transport.params import (
     Query,
@@ -81,11 +83,15 @@ class _Streams:
         query = query_of(request)
         kind, after = text_param(query, "kind", ""), text_param(query, "after", "")
         limit = integer_param(query, "limit", 100, 1, MAX_STREAMS)
-        found = await self._bus.streams(kind, after, limit)
-        rest = found[-1].stream if len(found) == limit else None
-        may_read = access_of(request.scope).grants.may_read
-        seen = [self._describe(info) for info in found if may_read(info.stream)]
-        return json_response({"streams": seen, "next": rest})
+        access = access_of(request.scope)
+        access.visible(Scope.firehose(kind), EVERYTHING)  # whoever may see nothing of it gets no list
+        found, more = await readable(
+            lambda last, size: self._bus.streams(kind, last.stream if last else after, size),
+            access.grants.may_read,
+            limit,
+        )
+        rest = found[-1].stream if more else None
+        return json_response({"streams": [self._describe(info) for info in found], "next": rest})
 
     async def info(self, request: Request) -> Response:
         info = await self._bus.info(request.path_params["stream"])

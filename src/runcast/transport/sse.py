@@ -68,7 +68,7 @@ class EventStream(Response):
         visible = access.visible(self._streams, self._wanted)
         wish = Wish(self._codec, SSE, visible, self._bus.settings.batch_size)
         sink = SenderSink(send_body, finish, hub.buffer_limit_bytes())
-        release = access.hold(self._streams, lambda _: sink.close(POLICY_VIOLATION, ""))
+        release = await access.hold(self._streams, lambda _: sink.close(POLICY_VIOLATION, ""))
         try:
             connection = hub.connect(sink, lambda _: sink.close(NORMAL, ""))
         except BaseException:

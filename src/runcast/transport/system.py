@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from runcast.errors import RuncastError
 from runcast.live.bus import Bus
+from runcast.transport.access import access_of
 from runcast.transport.permission import KNOWN, OBSERVE, PUBLIC, allowed
 from runcast.transport.prometheus import CONTENT_TYPE, metrics_text
 from runcast.transport.rest import json_response
@@ -30,18 +31,21 @@ def create_system_router(bus: Bus, version: str) -> APIRouter:
             return json_response({"status": "failing", "detail": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE)
         return json_response({"status": "ok"})
 
-    async def status(_: Request) -> Response:
+    async def status(request: Request) -> Response:
         head = await bus.head()
         live = bus.live_statistics()
         answer: dict[str, Any] = {
             "status": "ok",
             "version": version,
             "uptime_seconds": round(time.monotonic() - started, 3),
-            "log": bus.log.url,
             "log_epoch": head.epoch,
-            "position": head.offset,
-            "connected_clients": live.connections,
         }
+        if access_of(request.scope).may_observe():
+            answer |= {
+                "log": bus.log.url,
+                "position": head.offset,
+                "connected_clients": live.connections,
+            }
         return json_response(answer)
 
     async def metrics(_: Request) -> Response:

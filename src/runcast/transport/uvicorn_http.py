@@ -12,14 +12,17 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runcast.errors import InvalidInput, RuncastError, TooLarge
 from runcast.transport.limits import TooSlow, limits_in
 from runcast.transport.problem import problem
 
-SLICE_BYTES: Final = 8_192
+SLICE_BYTES: Final = 2_048
 """So much is parsed at a time: what a client sends at once may be thousands of small requests."""
+BODY_SLICE_BYTES: Final = 16_384
+"""So much in the midst of a body."""
 MAX_WAITING: Final = 8
 """Requests that wait for the answer to an earlier one of their connection; the rest stays unparsed."""
 BODY_STEP_BYTES: Final = 256 * 1024
@@ -68,6 +71,18 @@ class BadRequest(InvalidInput):
     message = "This is no valid HTTP request."
 
 
+class _Flow(FlowControl):
+    """uvicorn reads on whenever an app asks for the body of its request; here not while enough was read."""
+
+    def __init__(self, transport: Transport, has_enough: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._has_enough = has_enough
+
+    def resume_reading(self) -> None:
+        if not self._has_enough():
+            super().resume_reading()
+
+
 class BoundedHttpToolsProtocol(HttpToolsProtocol):
     """One connection. `LIMITS` in the lifespan's state says what it allows."""
 
@@ -77,11 +92,10 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._held = b""  # read, and not parsed yet
         self._in_head = False
         self._in_body = False
-        self._header_bytes = 0  # of the headers that are complete
         self._fed_bytes = 0  # of this request, about
         self._body_bytes = 0
-        self._step_bytes = 0  # of the body, since its deadline was set
-        self._surplus_bytes = 0  # of the body, after its request was answered
+        self._step_bytes = 0  # of the body, when its deadline was set
+        self._surplus_bytes = 0  # that came after the answer
         self._deadline: TimerHandle | None = None
         self._refusal: tuple[RuncastError, HTTPStatus] | None = None
         self._is_leaving = False
@@ -90,6 +104,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.has_enough)
         self._limits.add_idle(self, self._close_idle)
         self._set_deadline(self._limits.settings.request_head_timeout_s, self._head_is_late)
 
@@ -105,43 +120,29 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         if self._is_leaving:
             self._throw_away(len(data))
             return
-        self._held = self._held + data if self._held else data
-        self._parse_held()
+        if self._held or len(data) > SLICE_BYTES:
+            self._held += data
+            self._parse_held()
+        else:
+            self._parse(data)
+            self._expect_more()
 
     # What the parser tells
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._header_bytes = self._fed_bytes = self._body_bytes = self._surplus_bytes = 0
-
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        limit = self._limits.settings.request_head_max_bytes
-        if len(self.url) > limit:
-            error = TooLarge(f"address: over the limit of {limit} bytes.", field="address")
-            self._stop_parsing(error, HTTPStatus.REQUEST_URI_TOO_LONG)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One more header, or trailer; both count."""
-        super().on_header(name, value)
-        self._header_bytes += len(name) + len(value) + 4
-        settings = self._limits.settings
-        if len(self.headers) > settings.request_max_headers:
-            error = TooLarge(f"headers: at most {settings.request_max_headers} of them.", field="headers")
-            self._stop_parsing(error, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if len(self.url) + self._header_bytes > settings.request_head_max_bytes:
-            self._stop_parsing(self._head_too_large(), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        self._fed_bytes = self._body_bytes = self._surplus_bytes = 0
 
     def on_headers_complete(self) -> None:
+        self._check_head()
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self._forget()
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        self._step_bytes += len(body)
-        if self._is_answered():
+        if self.cycle is not None and self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
             self._surplus_bytes += len(body)
         super().on_body(body)
 
@@ -156,12 +157,15 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             return
-        if self._refusal is not None and not self.pipeline:
-            self._answer(*self._refusal)
+        if self._is_leaving and not self.pipeline:
+            if self._refusal is not None:
+                self._answer(*self._refusal)
+            else:
+                self._leave()
         elif not self._is_leaving:
             if self._is_answered() and not self._in_head and not self._in_body:
                 self._limits.add_idle(self, self._close_idle)
-            if self._held:
+            if self._held and len(self.pipeline) < MAX_WAITING:
                 self._parse_held()
 
     # Parsing
@@ -169,15 +173,22 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
     def _parse_held(self) -> None:
         view, at = memoryview(self._held), 0
         while at < len(view) and not self._is_leaving and len(self.pipeline) < MAX_WAITING:
-            self._parse(view[at : at + SLICE_BYTES])
-            at += SLICE_BYTES
+            step = BODY_SLICE_BYTES if self._in_body else SLICE_BYTES
+            self._parse(view[at : at + step])
+            at += step
         self._held = b"" if self._is_leaving else bytes(view[at:])
         if self._held:
             self.flow.pause_reading()  # until an answer is complete
-        elif not self._is_leaving:
+        else:
+            if not self.pipeline:
+                self.flow.resume_reading()
             self._expect_more()
 
-    def _parse(self, part: memoryview) -> None:
+    def has_enough(self) -> bool:
+        """Whether there is more to be parsed already than may be."""
+        return bool(self._held)
+
+    def _parse(self, part: bytes | memoryview) -> None:
         try:
             self.parser.feed_data(part)  # pyright: ignore[reportOptionalMemberAccess] - until the connection is lost
         except httptools.HttpParserUpgrade:
@@ -185,7 +196,8 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(*(self._refusal or (BadRequest(), HTTPStatus.BAD_REQUEST)))
         else:
-            self._check_size(len(part))
+            if self._in_head or self._in_body:
+                self._check_unfinished(len(part))
 
     def _upgrade(self) -> None:
         """To a WebSocket, or to nothing that we know: then the request is answered, and is the last one.
@@ -196,38 +208,55 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._is_leaving = True
         if self._should_upgrade():
             self.handle_websocket_upgrade()
-        else:
-            self.cycle.keep_alive = False
+        elif self._is_answered():
+            self._leave()
 
-    def _check_size(self, came_bytes: int) -> None:
-        """A header without an end is not told of, nor what else is no body (the heads of chunks, trailers)."""
+    def _check_head(self) -> None:
+        """A whole head. What is raised within a callback of the parser ends the parsing."""
+        settings = self._limits.settings
+        if len(self.headers) > settings.request_max_headers:
+            self._refusal = self._too_many_headers()
+            raise self._refusal[0]
+        size_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size_bytes > settings.request_head_max_bytes:
+            self._refusal = self._head_too_large()
+            raise self._refusal[0]
+
+    def _check_unfinished(self, came_bytes: int) -> None:
+        """The parser does not tell of a header without an end, nor of the heads of chunks."""
         self._fed_bytes += came_bytes
         settings = self._limits.settings
         excess_bytes = self._fed_bytes - CHUNK_OVERHEAD * self._body_bytes
-        if (self._in_head or self._in_body) and excess_bytes > settings.request_head_max_bytes + SLICE_BYTES:
-            self._refuse(self._head_too_large(), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if excess_bytes > settings.request_head_max_bytes + BODY_SLICE_BYTES:
+            self._refuse(*self._head_too_large())
+        elif len(self.headers) > settings.request_max_headers:
+            self._refuse(*self._too_many_headers())
         elif self._surplus_bytes > settings.request_max_bytes:
             self._is_leaving = True
             self.transport.abort()
 
-    def _stop_parsing(self, error: RuncastError, status: HTTPStatus) -> None:
-        """From within a callback of the parser, which then raises an error of its own."""
-        self._refusal = error, status
-        raise error
+    def _too_many_headers(self) -> tuple[TooLarge, HTTPStatus]:
+        most = self._limits.settings.request_max_headers
+        error = TooLarge(f"headers: at most {most} of them.", field="headers")
+        return error, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
-    def _head_too_large(self) -> TooLarge:
+    def _head_too_large(self) -> tuple[TooLarge, HTTPStatus]:
         limit = self._limits.settings.request_head_max_bytes
-        return TooLarge(f"headers: over the limit of {limit} bytes.", field="headers")
+        if len(self.url) > limit:
+            error = TooLarge(f"address: over the limit of {limit} bytes.", field="address")
+            return error, HTTPStatus.REQUEST_URI_TOO_LONG
+        error = TooLarge(f"headers: over the limit of {limit} bytes.", field="headers")
+        return error, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
     # Deadlines
 
     def _expect_more(self) -> None:
         """See to it that what was begun goes on."""
-        if self._deadline is not None:
+        if self._deadline is not None or self._is_leaving:
             return
         settings = self._limits.settings
         if self._in_body:
-            self._step_bytes = 0
+            self._step_bytes = self._body_bytes
             self._set_deadline(settings.request_body_timeout_s, self._body_is_late)
         elif self._in_head or self._is_answered():  # or empty lines, which begin nothing
             self._set_deadline(settings.request_head_timeout_s, self._head_is_late)
@@ -246,7 +275,9 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
     def _body_is_late(self) -> None:
         self._deadline = None
         waits_for_us = self.flow.read_paused or self.cycle.waiting_for_100_continue
-        if self._step_bytes >= BODY_STEP_BYTES or (waits_for_us and not self._is_answered()):
+        if self._body_bytes - self._step_bytes >= BODY_STEP_BYTES or (
+            waits_for_us and not self._is_answered()
+        ):
             self._expect_more()
             return
         limit_s = self._limits.settings.request_body_timeout_s
@@ -305,6 +336,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
 
     def _leave(self) -> None:
         """Close when the client has read the answer (RFC 9112 §9.6), or has had the time to."""
+        self.url, self.headers = b"", []
         self._unset_keepalive_if_required()
         if not self.transport.can_write_eof():
             self.transport.close()

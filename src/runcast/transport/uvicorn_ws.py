@@ -29,6 +29,9 @@ SLICE_BYTES: Final = 8_192
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """What is read from a client that is being closed, and thrown away, so that it can read why (RFC 6455 §7.1.1)."""
 
+_BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+"""The library itself answers only those handshakes that it could read."""
+
 _NEEDED = frozenset(
     [
         "app_state",
@@ -126,8 +129,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self._note_what_is_unfinished()
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.handshake_initiated = True
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
+            self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
+            self.close_sent = True
+            self._leave()
 
     def pause_writing(self) -> None:
         super().pause_writing()

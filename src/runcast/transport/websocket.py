@@ -56,7 +56,7 @@ class WebSocketPeer:
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit_bytes: int) -> None:
         self._receive = receive
         self._send = send
-        self._is_accepted = False
+        self.is_accepted = False
         self._limit_bytes = limit_bytes
         self._link: FrameLink | None = scope.get("extensions", {}).get(EXTENSION)
         self._sender = (
@@ -79,13 +79,13 @@ class WebSocketPeer:
 
     async def _accept(self) -> bool:
         """Complete the handshake, if it is not yet; False if the client has gone already."""
-        if self._is_accepted:
+        if self.is_accepted:
             return True
         message = await self._receive()
         if message["type"] != "websocket.connect":
             return False
         await self._send({"type": "websocket.accept"})
-        self._is_accepted = True
+        self.is_accepted = True
         return True
 
     async def first_message(self, within_s: float) -> str | bytes:
@@ -109,7 +109,9 @@ class WebSocketPeer:
                 await self._send_text(text)
                 await self._send_close(code, reason)
 
-    async def run(self, connection: Connection, on_message: OnMessage) -> None:
+    async def run(
+        self, connection: Connection, on_message: OnMessage, on_open: Callable[[], None] = lambda: None
+    ) -> None:
         """Accept, read until the client has gone, and tell `connection` all that happens to writing.
 
         It may be blocked so far, that nothing is written before the handshake is complete; then it is free.
@@ -117,6 +119,7 @@ class WebSocketPeer:
         try:
             if not await self._accept():
                 return
+            on_open()
             if self._link is not None:
                 self._link.attach(connection, self._limit_bytes)
                 connection.drained()

@@ -13,6 +13,7 @@ from runcast.live.bus import Bus
 from runcast.live.folds import State, newest_states
 from runcast.live.keeper import keep_snapshots
 from runcast.log.base import StreamInfo
+from runcast.transport.listing import readable
 from runcast.transport.params import Query, choice_param, integer_param, text_param
 
 KIND = "session"
@@ -30,15 +31,20 @@ async def list_sessions(bus: Bus, query: Query, may_read: Callable[[str], bool])
         LogError: the log could not be read.
     """
     limit = integer_param(query, "limit", 100, 1, MAX_SESSIONS)
+    after = text_param(query, "after", "")
     if choice_param(query, "order", ("recent", "name")) == "recent":
-        found = await bus.recent(KIND, _position(text_param(query, "after", "")), limit)
-        rest = str(found[-1].latest) if len(found) == limit else None
+        before = _position(after)
+        found, more = await readable(
+            lambda last, size: bus.recent(KIND, last.latest if last else before, size), may_read, limit
+        )
+        rest = str(found[-1].latest) if more else None
     else:
-        after = text_param(query, "after", "")
-        found = await bus.streams(KIND, f"{KIND}:{after}" if after else "", limit)
-        rest = session_id(found[-1]) if len(found) == limit else None
-    seen = [info for info in found if may_read(info.stream)]
-    return {"sessions": await describe_all(bus, seen), "next": rest}
+        first = f"{KIND}:{after}" if after else ""
+        found, more = await readable(
+            lambda last, size: bus.streams(KIND, last.stream if last else first, size), may_read, limit
+        )
+        rest = session_id(found[-1]) if more else None
+    return {"sessions": await describe_all(bus, found), "next": rest}
 
 
 async def describe_all(bus: Bus, infos: Sequence[StreamInfo]) -> list[dict[str, Any]]:

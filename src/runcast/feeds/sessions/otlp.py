@@ -23,7 +23,7 @@ from runcast.sources.otlp.answer import Code
 from runcast.sources.otlp.decode import Malformed, MissingExtra
 from runcast.sources.publishing import publish_each
 from runcast.transport.access import Access, access_of
-from runcast.transport.body import check_parts, read_body
+from runcast.transport.body import check_values, read_body
 from runcast.transport.permission import KNOWN, allowed
 from runcast.transport.problem import RETRY_AFTER_S, status_of
 from runcast.transport.route import RequestRoute
@@ -170,7 +170,7 @@ def _unpack(body: bytes, encoding: str, limit_bytes: int, content_type: str) -> 
     """A body as it was before it was packed."""
     unpacked = decode.unpack(body, encoding, limit_bytes)
     if content_type == decode.JSON:
-        check_parts(unpacked)
+        check_values([unpacked])
     return unpacked
 
 

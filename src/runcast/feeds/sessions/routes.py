@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 
 from runcast.core.event import stream_name
+from runcast.core.filters import EVERYTHING
 from runcast.core.scope import Scope
 from runcast.errors import StreamNotFound
 from runcast.feeds.sessions.listing import (
@@ -79,8 +80,9 @@ class _Sessions:
         self._bus = bus
 
     async def index(self, request: Request) -> Response:
-        may_read = access_of(request.scope).grants.may_read
-        return json_response(await list_sessions(self._bus, query_of(request), may_read))
+        access = access_of(request.scope)
+        access.visible(Scope.firehose(KIND), EVERYTHING)  # whoever may see no session gets no list
+        return json_response(await list_sessions(self._bus, query_of(request), access.grants.may_read))
 
     async def totals(self, request: Request) -> Response:
         stream = _stream(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 import msgspec
@@ -79,7 +79,7 @@ class SessionSocket:
             await peer.refuse(message.payload.decode(), close_code(error), error.code)
         else:
             try:
-                await peer.run(client.connection, client.receive)
+                await peer.run(client.connection, client.receive, client.opened)
             finally:
                 client.release()
 
@@ -87,7 +87,8 @@ class SessionSocket:
         """Wait for an `auth` message, from a client that has not shown who it is."""
         access = access_of(scope)
         if access.principal is None:
-            said = read_message(await peer.first_message(self._bus.settings.unauthenticated_s))
+            with access.unknown():
+                said = read_message(await peer.first_message(self._bus.settings.unauthenticated_s))
             if not isinstance(said, Auth):
                 raise Unauthenticated
             await access.identify(said.token)
@@ -96,6 +97,7 @@ class SessionSocket:
         wanted, after, wish = self._read_request(scope, peer)
         client = _Client(self._bus, peer, wish, access_of(scope), wanted)
         try:
+            client.release = await access_of(scope).hold(wanted, client.refused)
             await self._bus.hub.subscribe(client.connection, wanted, wish, after)
         except BaseException:
             client.connection.closed()
@@ -133,18 +135,15 @@ class _Client:
         self._wish = wish
         self._loop = asyncio.get_running_loop()
         self._bucket = TokenBucket(bus.settings.inbound_rate, bus.settings.inbound_burst)
-        self.release = access.hold(wanted, self._refused)
-        try:
-            self.connection: Connection = bus.hub.connect(peer.sink, self._ended)
-        except BaseException:
-            self.release()
-            raise
+        self.release: Callable[[], None] = lambda: None
+        self._error: RuncastError | None = None
+        self.connection: Connection = bus.hub.connect(peer.sink, self._ended)
         self.connection.is_blocked = True  # until the handshake is complete, see `WebSocketPeer.run`
 
     def receive(self, message: str | bytes | RuncastError) -> Awaitable[None] | None:
         """Answer one message of the client; what is returned is to be awaited before the next one."""
         if isinstance(message, RuncastError):
-            self._refused(message)
+            self.refused(message)
             return None
         try:
             said = self._check(message)
@@ -173,16 +172,24 @@ class _Client:
     async def _renew(self, said: Auth) -> None:
         """Go on as who a new token says; the grants must still allow what is read here."""
         try:
-            renewed = await self._access.renew(said.token, self._wanted, self._refused)
+            renewed = await self._access.renew(said.token, self._wanted, self.refused)
         except RuncastError as error:
-            self._refused(error)
+            self.refused(error)
         else:
             self.release()
             self.release = renewed
             self._tell(authenticated_message(self._bus.now_us(), self._access.known()))
 
-    def _refused(self, error: RuncastError) -> None:
-        """What this connection rested on counts no longer: say so, and close."""
+    def opened(self) -> None:
+        """The handshake is complete: now can be said what came meanwhile."""
+        if self._error is not None:
+            self.refused(self._error)
+
+    def refused(self, error: RuncastError) -> None:
+        """What this connection rested on counts no longer: say so, and close; not before it is open."""
+        if not self._peer.is_accepted:
+            self._error = error
+            return
         self._bus.refused[error.code] += 1
         self._tell(error_message(error, self._bus.now_us()))
         self._peer.sink.close(close_code(error), error.code)
