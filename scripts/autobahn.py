@@ -20,7 +20,7 @@ from tests.support.server import AppServer
 
 FOLDER = Path(__file__).resolve().parents[1] / ".autobahn"
 LIBRARY = FOLDER / "lib"
-START = "from autobahntestsuite.wstest import run; run()"
+START = f"import site; site.addsitedir({str(LIBRARY)!r}); from autobahntestsuite.wstest import run; run()"
 CASES = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "12.*", "13.*"]
 GOOD = {"OK", "NON-STRICT", "INFORMATIONAL"}
 AGENT = "runcast"
@@ -30,33 +30,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", nargs="+", default=CASES)
     cases = parser.parse_args().cases
-    program = find_wstest()
-    if program is None:
-        print(
-            "autobahn: needs wstest on the PATH, or python2.7 with virtualenv to install it.", file=sys.stderr
-        )
+    suite = find_suite()
+    if suite is None:
+        print("autobahn: needs wstest, or Python 2.7 to install it (PYTHON27 says where).", file=sys.stderr)
         return 1
     FOLDER.mkdir(exist_ok=True)
     with AppServer(Echo()) as server:
         spec = FOLDER / "fuzzingclient.json"
         spec.write_text(json.dumps(specification(server.ws("/"), cases)))
-        run = [*command, "-m", "fuzzingclient", "-s", str(spec)]
-        subprocess.run(run, check=True, cwd=FOLDER, env={**os.environ, **environment})
+        run = [*suite, "-m", "fuzzingclient", "-s", str(spec)]
+        subprocess.run(run, check=True, cwd=FOLDER)
     return report(FOLDER / "reports" / "index.json")
 
 
-def find_suite() -> tuple[list[str], dict[str, str]] | None:
-    """The command that is the suite, and what it needs of the environment; installed if it can be."""
+def find_suite() -> list[str] | None:
+    """The command that is the suite; installed if it can be."""
     there = shutil.which("wstest")
     if there:
-        return [there], {}
+        return [there]
     python = os.environ.get("PYTHON27", "python2.7")
     if not _works([python, "--version"]):
         return None
     if not (LIBRARY / "autobahntestsuite").exists():
         install = [python, "-m", "pip", "install", "--quiet", "--target", str(LIBRARY), "autobahntestsuite"]
         subprocess.run(install, check=True)
-    return [python, "-c", START], {"PYTHONPATH": str(LIBRARY)}
+    return [python, "-c", START]
 
 
 def _works(command: list[str]) -> bool:

@@ -35,23 +35,30 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
         InvalidInput: the client broke off; nobody hears of it any more.
     """
     parts: list[bytes] = []
-    size = signs = checked = 0
-    is_json = _is_plain_json(request)
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > max_bytes:
-                raise TooLarge(f"body: over the limit of {max_bytes} bytes.", field="body")
-            parts.append(part)
-            signs += _count_signs(part) if is_json else 0
-            if signs > MAX_VALUES + 2 * checked:  # most of them may be within texts
-                await asyncio.to_thread(check_values, tuple(parts))
-                checked = signs
+        await _collect(request, max_bytes, parts)
     except ClientDisconnect:
         raise InvalidInput("body: the request broke off.", field="body") from None
-    if signs > max(checked, MAX_VALUES):
-        await asyncio.to_thread(check_values, tuple(parts))
+    except TooLarge:
+        parts.clear()  # the error's traceback would keep them
+        raise
     return b"".join(parts)
+
+
+async def _collect(request: Request, max_bytes: int, parts: list[bytes]) -> None:
+    is_json = _is_plain_json(request)
+    size = signs = checked = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > max_bytes:
+            raise TooLarge(f"body: over the limit of {max_bytes} bytes.", field="body")
+        parts.append(part)
+        signs += _count_signs(part) if is_json else 0
+        if signs > MAX_VALUES + 2 * checked:  # most of them may be within texts
+            await asyncio.to_thread(check_values, parts)
+            checked = signs
+    if signs > max(checked, MAX_VALUES):
+        await asyncio.to_thread(check_values, parts)
 
 
 def check_values(parts: Iterable[bytes]) -> None:

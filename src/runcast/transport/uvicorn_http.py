@@ -25,6 +25,8 @@ BODY_SLICE_BYTES: Final = 16_384
 """So much in the midst of a body."""
 MAX_WAITING: Final = 8
 """Requests that wait for the answer to an earlier one of their connection; the rest stays unparsed."""
+GIVE_WAY_S: Final = 0.001
+"""Before a request that was sent without waiting for the answer to the one before."""
 BODY_STEP_BYTES: Final = 256 * 1024
 """So much of a body, or its end, must come within `request_body_timeout_s`, over and over."""
 CHUNK_OVERHEAD: Final = 9
@@ -99,6 +101,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._deadline: TimerHandle | None = None
         self._refusal: tuple[RuncastError, HTTPStatus] | None = None
         self._is_leaving = False
+        self._is_answering = False
 
     # What the transport tells
 
@@ -154,6 +157,13 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
     # What the app's side tells
 
     def on_response_complete(self) -> None:
+        """The next request of the same piece gives way to everybody else's, and to the log's thread."""
+        if self.pipeline:
+            self.loop.call_later(GIVE_WAY_S, self._go_on)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
         super().on_response_complete()
         if self.transport.is_closing():
             return
@@ -185,8 +195,13 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
             self._expect_more()
 
     def has_enough(self) -> bool:
-        """Whether there is more to be parsed already than may be."""
-        return bool(self._held)
+        """Whether more was read already than may be parsed."""
+        return bool(self._held) or self._is_answering
+
+    def _read_no_more(self) -> None:
+        """Until the answers are complete that are due; then comes `_leave`."""
+        self.flow.pause_reading()
+        self._is_answering = True
 
     def _parse(self, part: bytes | memoryview) -> None:
         try:
@@ -210,6 +225,8 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
             self.handle_websocket_upgrade()
         elif self._is_answered():
             self._leave()
+        else:
+            self._read_no_more()
 
     def _check_head(self) -> None:
         """A whole head. What is raised within a callback of the parser ends the parsing."""
@@ -316,6 +333,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
                 self._answer(error, status)
             else:
                 self._refusal = error, status  # the earlier requests are answered first
+                self._read_no_more()
         elif self._is_answered():
             self._leave()
         elif self.cycle.response_started or self.pipeline:
@@ -342,6 +360,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self.transport.write_eof()
+        self._is_answering = False
         self.flow.resume_reading()
         self._set_deadline(LINGER_S, self.transport.abort)
 

@@ -226,12 +226,12 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             limit = self._limits.settings.inbound_max_bytes
             self.refuse(TooLarge(f"message: over the limit of {limit} bytes.", field="message"))
             return
-        close = self.conn.close_sent
+        # A client may close within a message of its own: that is a close like any other (RFC 6455 §5.5.1).
+        close = self.conn.close_rcvd or self.conn.close_sent
         assert close is not None
         self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
         if not self.close_sent:
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.close_sent = True
+            self._write_close(close)
         self._leave()
 
     def refuse(self, error: RuncastError) -> None:
@@ -271,14 +271,19 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if self.conn.close_sent is None:
             self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
-        else:  # the library has given this client up, and its close frame is still here: ours is said instead
-            self.conn.data_to_send()
-            frame = Frame(Opcode.CLOSE, Close(code, reason).serialize())
-            self.transport.write(frame.serialize(mask=False))
-        self.close_sent = True
+            self.close_sent = True
+        else:
+            self._write_close(Close(code, reason))
         self._read_on()
         if self._is_leaving:
             self._write_eof()
+
+    def _write_close(self, close: Close) -> None:
+        """Instead of what the library would say, which has given this client up."""
+        self.conn.data_to_send()
+        payload = b"" if close.code == CloseCode.NO_STATUS_RCVD else close.serialize()
+        self.transport.write(Frame(Opcode.CLOSE, payload).serialize(mask=False))
+        self.close_sent = True
 
     def _leave(self) -> None:
         """Throw away what still comes, until the client closes: closing first could take our answer from it."""
