@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
+import threading
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from tests.abuse.raw import HOST, NDJSON, connection, read_all, say, told
 from tests.support.clients import RawClient, open_sse, open_ws, receive
 from tests.support.fixtures import MakeServer
-from tests.support.server import ThreadServer, flat, wait_until
+from tests.support.server import AppServer, ThreadServer, flat, wait_until
 from tests.support.wire import CLOSE, CONT, PING, PONG, TEXT, Wire, frame
 
 from runcast.transport import uvicorn_http
@@ -142,6 +145,26 @@ def test_a_refused_body_does_not_cost_the_next_request(make_server: MakeServer) 
         while b'{"status":"ok"}' not in answers:
             answers += client.recv(65_536)
     assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"413", b"200"]
+
+
+def test_a_body_that_the_app_does_not_ask_for_is_not_kept() -> None:
+    going_on = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await asyncio.to_thread(going_on.wait)
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+
+    with AppServer(app) as server, connection(server) as client:
+        client.settimeout(0.5)
+        client.sendall(POST + b"Content-Length: 100000000\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            client.sendall(b"x" * 100_000_000)
+        (there,) = server.connections(PROTOCOL)
+        assert len(there.cycle.body) < 1_000_000
+        going_on.set()
+        assert client.recv(100).startswith(b"HTTP/1.1 204")
 
 
 def test_a_uvicorn_without_what_is_needed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,14 +74,12 @@ class BadRequest(InvalidInput):
 
 
 class _Flow(FlowControl):
-    """uvicorn reads on whenever an app asks for the body of its request; here not while enough was read."""
+    """uvicorn reads on whenever an app asks for the body of its request; here not while `is_full`."""
 
-    def __init__(self, transport: Transport, has_enough: Callable[[], bool]) -> None:
-        super().__init__(transport)
-        self._has_enough = has_enough
+    is_full = False
 
     def resume_reading(self) -> None:
-        if not self._has_enough():
+        if not self.is_full:
             super().resume_reading()
 
 
@@ -101,13 +99,13 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._deadline: TimerHandle | None = None
         self._refusal: tuple[RuncastError, HTTPStatus] | None = None
         self._is_leaving = False
-        self._is_answering = False
+        self._flow: _Flow
 
     # What the transport tells
 
     def connection_made(self, transport: Transport) -> None:
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.has_enough)
+        self.flow = self._flow = _Flow(transport)
         self._limits.add_idle(self, self._close_idle)
         self._set_deadline(self._limits.settings.request_head_timeout_s, self._head_is_late)
 
@@ -188,20 +186,21 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
             at += step
         self._held = b"" if self._is_leaving else bytes(view[at:])
         if self._held:
-            self.flow.pause_reading()  # until an answer is complete
+            self._read_no_more()
         else:
-            if not self.pipeline:
-                self.flow.resume_reading()
+            if self._flow.is_full and not self._is_leaving:
+                self._read_on()
             self._expect_more()
 
-    def has_enough(self) -> bool:
-        """Whether more was read already than may be parsed."""
-        return bool(self._held) or self._is_answering
-
     def _read_no_more(self) -> None:
-        """Until the answers are complete that are due; then comes `_leave`."""
+        """Until answers are complete that are due."""
         self.flow.pause_reading()
-        self._is_answering = True
+        self._flow.is_full = True
+
+    def _read_on(self) -> None:
+        self._flow.is_full = False
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def _parse(self, part: bytes | memoryview) -> None:
         try:
@@ -360,8 +359,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self.transport.write_eof()
-        self._is_answering = False
-        self.flow.resume_reading()
+        self._read_on()
         self._set_deadline(LINGER_S, self.transport.abort)
 
     def _throw_away(self, size_bytes: int) -> None:
