@@ -66,11 +66,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     unauthenticated_s: Annotated[Positive, _doc("so long a WebSocket may take to say who it is")] = 60.0
     max_unauthenticated: Annotated[
         Count, _doc("clients of one process that have yet to say who they are")
-    ] = 200
+    ] = 1_000
     max_connections_per_principal: Annotated[
         Count, _doc("clients that one principal may have in a process")
     ] = 500
+    max_unauthenticated_per_address: Annotated[
+        Count, _doc("clients of one address (IPv6: of one /64) that have yet to say who they are")
+    ] = 50
     login_rate: Annotated[Count, _doc("times per minute that one address may try to log in or register")] = 10
+    login_failure_rate: Annotated[
+        Count, _doc("wrong passwords per hour for one account, from wherever they are tried")
+    ] = 20
+
+    llm_base_url: Annotated[
+        str, _doc("an OpenAI-compatible API: OpenAI's own, OpenRouter, vLLM, Ollama, LM Studio")
+    ] = ""
+    llm_api_key: Annotated[str, _doc("the key of that API; a local one needs none")] = ""
+    llm_model: Annotated[str, _doc("the model to ask there; without one, the built-in extractive model")] = ""
+    llm_timeout_s: Annotated[Positive, _doc("so long a model may be silent")] = 60.0
+    llm_attempts: Annotated[Count, _doc("times that a request to a model is tried, in all")] = 3
+    knowledge: Annotated[
+        str, _doc("the file of the knowledge base; empty is beside the log, or memory: for a log in memory")
+    ] = ""
+    runner_lease_s: Annotated[
+        Positive, _doc("after so long without a sign of life, another process takes a run over")
+    ] = 5.0
+    runner_threads: Annotated[Count, _doc("threads of one process in which agents and steps work")] = 32
+    max_workflows: Annotated[Count, _doc("workflows that one process runs at once; more wait")] = 64
+    max_plans: Annotated[Count, _doc("plans that one process runs at once; more wait")] = 256
+    plan_parallel_steps: Annotated[Count, _doc("steps of one plan at once, if it does not say")] = 4
+    health_interval_s: Annotated[
+        Positive, _doc("between two events about the health and the figures of a plan or workflow that runs")
+    ] = 10.0
 
     htmlgraph_db: Annotated[str, _doc("an HtmlGraph database whose events are followed; empty is none")] = ""
 
@@ -83,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Positive, _doc("in which the rest of a body must come, or 256 KiB of it")
     ] = 30.0
     batch_max_events: Annotated[Count, _doc("events published by one request")] = 1_000
+    max_subscriptions: Annotated[Count, _doc("streams that one WebSocket may be subscribed to")] = 128
     inbound_max_bytes: Annotated[Count, _doc("one WebSocket message from a client")] = 64 * KIB
     inbound_rate: Annotated[Count, _doc("messages per second from one client")] = 50
     inbound_burst: Annotated[Count, _doc("messages at once from one client")] = 100

@@ -11,7 +11,8 @@ from runcast.errors import ConfigError
 FIELDS = Settings.__struct_fields__
 UNIT = re.compile(r"_(bytes|s|ms|days)$")
 COUNTED = re.compile(
-    r"\b(events|messages|frames|headers|connections|clients|processes|readers|port|tokens|times)\b"
+    r"\b(events|messages|frames|headers|connections|clients|processes|readers|port|tokens|times"
+    r"|threads|workflows|plans|steps|streams)\b"
 )
 
 

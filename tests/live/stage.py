@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from tests.support.virtual import run_virtual
@@ -94,11 +94,19 @@ class Stage:
         interval_s: float = 0.0,
         limit_bytes: int = 1_000_000,
         watcher: Watcher | None = None,
+        ends_with: Iterable[str] = (),
     ) -> Watcher:
         """A new client that is subscribed, and live if there is nothing to catch up with."""
         watcher = watcher or Watcher(limit_bytes)
         watcher.connection = self.hub.connect(watcher, self._ended)
-        wish = Wish(PlainCodec(batch_size), PlainFraming(), wanted, batch_size, interval_s)
+        wish = Wish(
+            PlainCodec(batch_size),
+            PlainFraming(),
+            wanted,
+            batch_size,
+            interval_s,
+            ends_with=frozenset(ends_with),
+        )
         await self.hub.subscribe(watcher.connection, scope or Scope.of_stream(STREAM), wish, after)
         await self.turns()
         return watcher

@@ -118,7 +118,7 @@ class CatchUp:
             if machine.cursor is None or not machine.is_checked
             else topic.tail.between(machine.cursor, cohort.flushed)
         )
-        if recent is None or topic.over:
+        if recent is None or topic.over or cohort.wish.ends_in(recent):
             return False
         chunk, place = self._pages.recent(subscriber, recent)
         self._write(subscriber, chunk)

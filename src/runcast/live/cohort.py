@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from runcast.core.closing import INTERNAL_ERROR
@@ -23,7 +23,8 @@ class Wish(NamedTuple):
     """What a subscriber asks for; equal keys share a cohort.
 
     `interval_s`: at most one message per interval, if it is not 0. `window_s`: how long events may wait for
-    more under load, if that is not the hub's own.
+    more under load, if that is not the hub's own. `ends_with`: types of events after which it wants no more, as if
+    the run had been sealed there; also if its filter keeps such an event from it.
     """
 
     codec: Codec
@@ -32,6 +33,11 @@ class Wish(NamedTuple):
     batch_size: int
     interval_s: float = 0.0
     window_s: float | None = None
+    ends_with: frozenset[str] = frozenset()
+
+    def ends_in(self, events: Iterable[Event]) -> bool:
+        """Whether one of `events` is the last that it wants."""
+        return bool(self.ends_with) and any(event.type in self.ends_with for event in events)
 
     def at_once(self, pieces: Sequence[Piece]) -> int:
         """How many of `pieces` may be sent now: one message of them, or all if there is no pace to keep."""
@@ -41,7 +47,14 @@ class Wish(NamedTuple):
     def key(self) -> tuple[object, ...]:
         """Subscribers with equal keys get the very same bytes, at the same time."""
         pace = (self.interval_s, self.batch_size) if self.interval_s else None
-        return (self.codec.key, self.framing.key, self.filter.fingerprint, pace, self.window_s)
+        return (
+            self.codec.key,
+            self.framing.key,
+            self.filter.fingerprint,
+            pace,
+            self.window_s,
+            self.ends_with,
+        )
 
 
 class Encoding:

@@ -114,6 +114,8 @@ class SharedPages:
         announced = cohort.position
         limit, until = _boundary(scope, subscriber.machine.cursor, announced)
         page = await self._read(scope, subscriber.machine.cursor, limit, until)
+        if cohort.wish.ends_in(page.events):
+            page = msgspec.structs.replace(page, over=True)
         epoch = self._log_epoch()
         pieces = cohort.select(Encoding([(event, scope.cursor(event, epoch)) for event in page.events]))
         taken = pieces[: cohort.wish.at_once(pieces)]

@@ -109,13 +109,15 @@ class Topic:
     def _offer(self, run: _Run) -> None:
         if run:
             encoding = Encoding(tuple(run))
-            run.clear()
             for cohort in list(self._cohorts.values()):
-                self._offer_to(cohort, encoding)
+                self._offer_to(cohort, run, encoding)
+            run.clear()
 
-    def _offer_to(self, cohort: Cohort, encoding: Encoding) -> None:
+    def _offer_to(self, cohort: Cohort, run: _Run, encoding: Encoding) -> None:
         try:
             cohort.offer(encoding)
+            if cohort.wish.ends_in(event for event, _ in run):
+                self._finish(cohort)
         except Exception:  # a root: what one cohort's codec or filter cannot take must not reach the others
             logger.exception("events of %s cannot be told to %s", self.tail.scope, cohort.wish.key)
             cohort.fail()
@@ -150,5 +152,8 @@ class Topic:
     def _end(self) -> None:
         self.over = True
         for cohort in list(self._cohorts.values()):
-            for member in cohort.finish(End(self.tail.cursor)):
-                member.connection.ended(member)
+            self._finish(cohort)
+
+    def _finish(self, cohort: Cohort) -> None:
+        for member in cohort.finish(End(self.tail.cursor)):
+            member.connection.ended(member)

@@ -1,0 +1,1 @@
+"""Steps, progress, quality gates, pause and resume: the plan feed."""

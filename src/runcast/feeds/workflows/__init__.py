@@ -1,0 +1,1 @@
+"""Several agents and a synthesis: the workflow feed."""

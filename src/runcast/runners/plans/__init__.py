@@ -1,0 +1,1 @@
+"""Running plans: a graph of steps, retries, quality gates, commands."""

@@ -1,0 +1,1 @@
+"""Running workflows: agents as ordinary functions, live events, approvals, resumption."""
