@@ -37,6 +37,7 @@ from runcast.live.bus import Bus
 from runcast.live.hub import Hub
 from runcast.log.open import open_configured
 from runcast.log.place import auth_file, log_file
+from runcast.runners.loading import load_modules
 from runcast.sources.htmlgraph.follow import follow as follow_htmlgraph
 from runcast.sources.spool import follow_spool
 from runcast.transport.examples import create_examples_router
@@ -49,6 +50,7 @@ from runcast.transport.openapi import complete_openapi
 from runcast.transport.pages import create_pages_router
 from runcast.transport.problem import answer_with, handle_http
 from runcast.transport.rest import create_streams_router
+from runcast.transport.stream_socket import create_stream_socket
 from runcast.transport.system import create_system_router
 from runcast.transport.websocket import DRAIN_S
 
@@ -72,24 +74,16 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     The app starts and closes its bus with its lifespan; a `bus` that is given is closed by its owner.
 
     Raises:
-        ConfigError: a setting cannot be.
+        ConfigError: a setting cannot be, or a module to load fails.
         LogError: the log cannot be opened.
     """
     settings = settings or (bus.settings if bus else Settings.from_env(os.environ))
+    load_modules(settings.load)
     owned = bus is None
     bus = bus or Bus(open_configured(settings), KINDS, settings)
     redact_logs()
     authenticator = make_authenticator(settings, AuthStore(_auth_file(bus.log.url)))
-    holders = (
-        None
-        if authenticator.is_open
-        else Holders(
-            authenticator,
-            settings.max_connections_per_principal,
-            settings.max_unauthenticated,
-            bus.spawn,
-        )
-    )
+    holders = None if authenticator.is_open else Holders(authenticator, settings, bus.spawn)
     app = FastAPI(
         title="Runcast",
         version=__version__,
@@ -128,6 +122,7 @@ def _routes(bus: Bus) -> list[BaseRoute]:
         *create_ingest_router(bus).routes,
         *create_otlp_router(bus).routes,
         *create_firehose_router(bus).routes,
+        create_stream_socket(bus),
         *create_system_router(bus, __version__).routes,
         *create_pages_router().routes,
         *create_examples_router().routes,

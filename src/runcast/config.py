@@ -27,7 +27,7 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
 _ENDLESS = 2**53 - 1
-_LISTS = frozenset({"allowed_origins", "api_keys", "trusted_proxies"})
+_LISTS = frozenset({"allowed_origins", "api_keys", "load", "trusted_proxies"})
 
 
 def _doc(text: str) -> Meta:
@@ -75,9 +75,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 50
     login_rate: Annotated[Count, _doc("times per minute that one address may try to log in or register")] = 10
     login_failure_rate: Annotated[
-        Count, _doc("wrong passwords per hour for one account, from wherever they are tried")
+        Count, _doc("times per hour that a wrong password may be tried for one account, from wherever")
     ] = 20
 
+    load: Annotated[
+        tuple[str, ...],
+        _doc("Python modules to import at the start, for the workflows, steps and processors in them"),
+    ] = ()
     llm_base_url: Annotated[
         str, _doc("an OpenAI-compatible API: OpenAI's own, OpenRouter, vLLM, Ollama, LM Studio")
     ] = ""
@@ -104,6 +108,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     event_max_bytes: Annotated[Count, _doc("one event")] = 256 * KIB
     request_max_bytes: Annotated[Count, _doc("the body of one HTTP request")] = 8 * MIB
     request_head_max_bytes: Annotated[Count, _doc("address and headers of one HTTP request")] = 64 * KIB
+    request_address_max_bytes: Annotated[
+        Count, _doc("the address of one HTTP request, its query included")
+    ] = 16 * KIB
     request_max_headers: Annotated[Count, _doc("headers of one HTTP request")] = 100
     request_head_timeout_s: Annotated[Positive, _doc("in which address and headers must be complete")] = 10.0
     request_body_timeout_s: Annotated[

@@ -6,8 +6,11 @@
     │   ├── InvalidStreamName
     │   ├── InvalidCursor
     │   ├── InvalidFilter
+    │   ├── UnreadableDocument    a document for the knowledge base is damaged, encrypted, or no text at all
     │   └── TooLarge
     ├── KeyNotFound               there is no such API key
+    ├── AgentNotFound             no agent of this id is registered
+    ├── ApprovalNotFound          nobody is asked that, or it was answered
     ├── StreamNotFound            no event was ever published there, or it was removed
     ├── Discontinued              reading cannot simply go on; `cursor` says where it can
     │   ├── StreamGap             events are not kept any more
@@ -16,6 +19,7 @@
     │   ├── Unauthenticated       who asks is not known: no credentials, or none that count
     │   ├── IdentityUnavailable   (retryable) who asks cannot be found out now
     │   ├── Forbidden
+    │   ├── Conflict              it makes no sense in the state that things are in
     │   ├── TooMany               (retryable) a limit on connections or on rate
     │   └── Restarting            (retryable) this process takes no new clients any more
     ├── LogError                  the log cannot do it
@@ -29,6 +33,13 @@
     │   └── StaleToken            a lease was lost to another owner
     ├── ServerError               a server was asked, and its answer is none that a client can use
     │   └── Unreachable           (retryable) nobody answers there
+    ├── ModelError                a language model was asked, and has not answered as it should
+    │   ├── ModelUnavailable      it cannot be asked as things are set; says what to set
+    │   ├── ModelUnreachable      (retryable) nobody answers there
+    │   ├── ModelBusy             (retryable) it asks to try again later, or is silent
+    │   └── ModelInterrupted      (retryable) its answer broke off in the middle
+    ├── KnowledgeError            the knowledge base cannot do it
+    │   └── DocumentNotFound
     └── ConfigError               a setting has a value that it cannot have
 
 Each class has a stable `code` for programs, says whether trying again may help (`retryable`), and has a
@@ -90,6 +101,13 @@ class InvalidFilter(InvalidInput):
     message = "The filter is not valid."
 
 
+class UnreadableDocument(InvalidInput):
+    """A document is damaged, encrypted, or holds no text."""
+
+    code = "unreadable_document"
+    message = "The document cannot be read."
+
+
 class TooLarge(InvalidInput):
     """Something is over its limit in bytes or in count."""
 
@@ -102,6 +120,20 @@ class KeyNotFound(RuncastError):
 
     code = "key_not_found"
     message = "There is no such key, or it was revoked already."
+
+
+class AgentNotFound(RuncastError):
+    """No agent of this id is registered."""
+
+    code = "agent_not_found"
+    message = "There is no such agent."
+
+
+class ApprovalNotFound(RuncastError):
+    """Nobody is asked for this approval, or what asked for it is over."""
+
+    code = "approval_not_found"
+    message = "There is no such approval that waits for an answer."
 
 
 class StreamNotFound(RuncastError):
@@ -145,7 +177,10 @@ class Unauthenticated(Refused):
     """Who asks is not known: no credentials, or wrong, expired or revoked ones."""
 
     code = "unauthenticated"
-    message = "Credentials are needed: a token or an API key."
+    message = (
+        "Credentials are needed: an API key or a token, as `Authorization: Bearer …`, or as the first message "
+        'of a WebSocket: {"type": "auth", "token": "…"}.'
+    )
 
 
 class IdentityUnavailable(Refused):
@@ -153,7 +188,7 @@ class IdentityUnavailable(Refused):
 
     code = "identity_unavailable"
     retryable = True
-    message = "Tokens cannot be checked at the moment; try again later."
+    message = "Keys and tokens cannot be checked at the moment; try again later."
 
 
 class Forbidden(Refused):
@@ -163,12 +198,23 @@ class Forbidden(Refused):
     message = "You may not do this."
 
 
+class Conflict(Refused):
+    """It makes no sense in the state that things are in: what is to be cancelled is over, what is asked was answered."""
+
+    code = "conflict"
+    message = "This makes no sense in the state that it is in."
+
+
 class TooMany(Refused):
-    """A limit on connections, subscriptions or rate is reached."""
+    """A limit on connections, subscriptions or rate is reached; `retry_after_s` says when to try again."""
 
     code = "too_many"
     retryable = True
     message = "Too many at once; try again later."
+
+    def __init__(self, message: str | None = None, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Restarting(Refused):
@@ -258,6 +304,62 @@ class Unreachable(ServerError):
     code = "unreachable"
     retryable = True
     message = "The server cannot be reached."
+
+
+class ModelError(RuncastError):
+    """A language model was asked, and has not answered as it should. What went before is lost."""
+
+    code = "model_failed"
+    message = "The language model has not answered as it should."
+
+
+class ModelUnavailable(ModelError):
+    """The model cannot be asked as things are set: a wrong key, an unknown model, no credit. Says what to set."""
+
+    code = "model_unavailable"
+    message = "The language model cannot be asked; see RUNCAST_LLM_BASE_URL, _API_KEY and _MODEL."
+
+
+class ModelUnreachable(ModelError):
+    """Nobody answers at the model's address."""
+
+    code = "model_unreachable"
+    retryable = True
+    message = "Nobody answers at the language model's address; see RUNCAST_LLM_BASE_URL."
+
+
+class ModelBusy(ModelError):
+    """The model has too much to do, or is silent for too long; `retry_after_s` says when to try again."""
+
+    code = "model_busy"
+    retryable = True
+    message = "The language model has too much to do; try again later."
+
+    def __init__(self, message: str | None = None, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ModelInterrupted(ModelError):
+    """An answer broke off in the middle, after part of it was handed out; it is not asked for again by itself."""
+
+    code = "model_interrupted"
+    retryable = True
+    message = "The language model's answer broke off in the middle."
+
+
+class KnowledgeError(RuncastError):
+    """The file of the knowledge base cannot be opened, read or written."""
+
+    code = "knowledge_error"
+    message = "The knowledge base failed."
+
+
+class DocumentNotFound(KnowledgeError):
+    """There is no document of this name in the knowledge base."""
+
+    code = "document_not_found"
+    message = "There is no such document in the knowledge base."
 
 
 class ConfigError(RuncastError):

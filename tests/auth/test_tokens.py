@@ -118,8 +118,8 @@ async def test_our_own_tokens(clock: Clock) -> None:
         ({"sub": ""}, "no sub"),
         ({"sub": 7}, "no sub"),
         ({"grants": {"read": ["nothing"]}}, "grants.read"),
-        ({"iss": "somebody"}, "another issuer"),
-        ({"aud": ["them"]}, "somebody else"),
+        ({"iss": "somebody"}, "iss is not the issuer"),
+        ({"aud": ["them"]}, "aud does not name"),
     ],
 )
 async def test_claims_that_do_not_count(clock: Clock, change: dict[str, Any], sentence: str) -> None:

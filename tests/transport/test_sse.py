@@ -69,7 +69,7 @@ def test_proxies_are_told_not_to_buffer_pack_or_keep(server: ThreadServer, sessi
     with open_sse(sse(server, session), **{"Accept-Encoding": "gzip, br"}) as (response, _):
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert response.headers["x-accel-buffering"] == "no"
-        assert "no-cache" in response.headers["cache-control"]
+        assert "no-store" in response.headers["cache-control"]
         assert "content-encoding" not in response.headers
 
 

@@ -44,7 +44,6 @@ class Authenticator:
         self.passes = Passes(store, now_s)
         self.users = Users(store, now_s)
         self.revocations = Revocations(store, now_s)
-        self._configured_keys = frozenset(configured_keys)
 
     async def by_secret(self, secret: str) -> Principal:
         """Who shows an API key or a token. Cancellation-safe.
@@ -55,10 +54,15 @@ class Authenticator:
         """
         if self.is_open:
             return LOCAL
-        if secret in self._configured_keys or secret.startswith(f"{PREFIX}_"):
+        configured = self.keys.configured(secret)
+        if configured is not None:
+            return configured
+        if secret.startswith(f"{PREFIX}_"):
             return self.keys.principal(secret)
         if secret.count(".") != 2:
-            raise Unauthenticated("This is neither an API key of this server nor a token.")
+            raise Unauthenticated(
+                "This is neither an API key of this server (rck_…) nor a token; look whether it was copied whole."
+            )
         principal = await self.tokens.principal(secret)
         self._check(principal)
         return principal
@@ -108,4 +112,4 @@ class Authenticator:
             raise Unauthenticated("What you logged in with has expired; log in again.")
         for credential in {principal.credential, principal.origin, f"user:{principal.sub}"}:
             if credential and self.revocations.is_revoked(credential):
-                raise Unauthenticated("What you logged in with was revoked.")
+                raise Unauthenticated("What you logged in with was revoked; log in again.")

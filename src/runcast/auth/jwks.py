@@ -121,7 +121,7 @@ def _check(url: str) -> None:
     parts = urlsplit(url)
     local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
     if parts.scheme != "https" and not (parts.scheme == "http" and local):
-        raise ConfigError("jwks_url: https is needed, except on this machine.")
+        raise ConfigError("RUNCAST_JWKS_URL: https is needed, except on this machine.")
 
 
 def _without_query(url: str) -> str:

@@ -18,6 +18,8 @@ PREFIX = "rck"
 MAX_NAME_CHARS = 100
 LONGEST_S = 100 * 365 * 86_400.0
 _CONFIGURED = "configured-"
+_NOBODYS = digest("the key of nobody")
+_UNKNOWN = "This is no API key of this server; look whether it was copied whole."
 _COLUMNS = "id, name, grants, created, expires, revoked"
 
 
@@ -81,23 +83,31 @@ class ApiKeys:
     def principal(self, text: str) -> Principal:
         """Who shows the key `text`.
 
+        The work is the same for every text that is none, whatever it resembles: one look for its id, and one
+        comparison of hashes, which takes as long wherever they differ.
+
         Raises:
             Unauthenticated: nobody: it is unknown, revoked or expired.
         """
+        configured = self.configured(text)
+        if configured is not None:
+            return configured
         shown = digest(text)
-        for name, known in self._configured.items():
-            if hmac.compare_digest(shown, known):
-                return _configured(name)
-        parts = text.split("_", 2)
-        if len(parts) != 3 or parts[0] != PREFIX:
-            raise Unauthenticated("This is no API key of this server.")
+        parts = text.split("_", 2)  # the prefix, the id, which is no secret, and the secret
         with self._store.reading() as connection:
             row = connection.execute(
-                f"SELECT {_COLUMNS}, hash FROM keys WHERE id = ?", (parts[1],)
+                f"SELECT {_COLUMNS}, hash FROM keys WHERE id = ?", (parts[1] if len(parts) == 3 else "",)
             ).fetchone()
-        if row is None or not hmac.compare_digest(row[-1], shown):
-            raise Unauthenticated("This is no API key of this server.")
+        known = _NOBODYS if row is None else row[-1]
+        if not hmac.compare_digest(known, shown) or row is None:
+            raise Unauthenticated(_UNKNOWN)
         return self._checked(_key(row))
+
+    def configured(self, text: str) -> Principal | None:
+        """Who shows `text`, if it is a key that the settings give. All of those are compared, whichever it is."""
+        shown = digest(text)
+        fits = [name for name, known in self._configured.items() if hmac.compare_digest(known, shown)]
+        return _configured(fits[0]) if fits else None
 
     def current(self, key_id: str) -> Principal:
         """Who shows the key of this id, which was checked before, as it is now.
@@ -110,7 +120,7 @@ class ApiKeys:
         with self._store.reading() as connection:
             row = connection.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (key_id,)).fetchone()
         if row is None:
-            raise Unauthenticated("This API key is no more.")
+            raise Unauthenticated("This API key is no more; ask for another one.")
         return self._checked(_key(row))
 
     def change(self, key_id: str, grants: Grants) -> bool:
@@ -126,7 +136,7 @@ class ApiKeys:
 
     def _checked(self, key: ApiKey) -> Principal:
         if key.revoked_s is not None:
-            raise Unauthenticated("This API key was revoked.")
+            raise Unauthenticated("This API key was revoked; ask for another one.")
         principal = Principal(
             sub=f"key-{key.id}",
             via="key",
@@ -136,7 +146,7 @@ class ApiKeys:
             name=key.name,
         )
         if principal.is_expired(self._now_s()):
-            raise Unauthenticated("This API key has expired.")
+            raise Unauthenticated("This API key has expired; ask for another one.")
         return principal
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -23,6 +23,18 @@ COOKIE_S = 12 * 3_600.0
 REFRESH_S = 30 * 86_400.0
 
 PassKind = Literal["ticket", "cookie", "refresh"]
+
+_UNKNOWN: Final[dict[PassKind, str]] = {
+    "ticket": f"This ticket is unknown or has expired: it counts for {TICKET_S:g} seconds. Get another one by "
+    "POST /api/v1/auth/tickets, or sign in at the start page.",
+    "refresh": "This refresh token is unknown or has expired; log in again.",
+}
+_USED: Final[dict[PassKind, str]] = {
+    "ticket": "This ticket was used before, and each counts once. Get another one by POST /api/v1/auth/tickets, or "
+    "sign in at the start page.",
+    "refresh": "This refresh token was used before, so its whole login is revoked: somebody else may have it. "
+    "Log in again.",
+}
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Principal).decode
@@ -54,7 +66,7 @@ class Passes:
         """
         with self._store.reading() as connection:
             if _find(connection, "ticket", ticket) is None:  # made up: not worth a transaction
-                raise Unauthenticated("This ticket is unknown or has expired.")
+                raise Unauthenticated(_UNKNOWN["ticket"])
         with self._store.transaction() as connection:
             principal, _ = self._use(connection, "ticket", ticket)
             return principal, self._issue(connection, "cookie", principal, COOKIE_S)
@@ -143,7 +155,7 @@ class Passes:
     def _use(self, connection: sqlite3.Connection, kind: PassKind, text: str) -> tuple[Principal, str]:
         row = _find(connection, kind, text)
         if row is None or self._now_s() >= row[2]:
-            raise Unauthenticated(f"This {kind} is unknown or has expired.")
+            raise Unauthenticated(_UNKNOWN[kind])
         _, principal, _, family, used = row
         if used is not None:
             raise _Reused(kind, family)
@@ -152,8 +164,8 @@ class Passes:
 
 
 class _Reused(Unauthenticated):
-    def __init__(self, kind: str, family: str) -> None:
-        super().__init__(f"This {kind} was used before.")
+    def __init__(self, kind: PassKind, family: str) -> None:
+        super().__init__(_USED[kind])
         self.family = family
 
 

@@ -21,7 +21,10 @@ def check_password(password: str) -> None:
         InvalidInput: it is.
     """
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
-        raise InvalidInput(f"password: {MIN_CHARS} to {MAX_CHARS} characters.", field="password")
+        raise InvalidInput(
+            f"password: {MIN_CHARS} to {MAX_CHARS} characters are needed, and this one has {len(password)}.",
+            field="password",
+        )
 
 
 def hash_password(password: str) -> str:

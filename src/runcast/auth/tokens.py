@@ -76,7 +76,10 @@ class Tokens:
         audience: str | None = None,
     ) -> None:
         if secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
-            raise ConfigError(f"jwt_secret: at least {MIN_SECRET_BYTES} bytes are needed (RFC 7518 §3.2).")
+            raise ConfigError(
+                f"RUNCAST_JWT_SECRET: at least {MIN_SECRET_BYTES} bytes are needed (RFC 7518 §3.2), and this one "
+                f"has {len(secret.encode())}."
+            )
         self._secret = None if secret is None else OctKey.import_key(secret)
         self._jwks = jwks
         self._now_s = now_s
@@ -95,7 +98,8 @@ class Tokens:
             return self._read(token, self._secret, HMAC)
         if header.alg in ASYMMETRIC.names and self._jwks is not None:
             return self._read(token, await self._jwks.keys(header.kid), ASYMMETRIC)
-        raise Unauthenticated("This token's algorithm is not accepted here.")
+        names = [*(HMAC.names if self._secret else ()), *(ASYMMETRIC.names if self._jwks else ())]
+        raise Unauthenticated(f"This token's alg is not accepted here, but {', '.join(names)}.")
 
     def make(self, principal: Principal, lifetime_s: float) -> str:
         """A token for `principal`, signed by our secret.
@@ -104,7 +108,7 @@ class Tokens:
             ConfigError: there is none.
         """
         if self._secret is None:
-            raise ConfigError("jwt_secret: without it this server makes no tokens.")
+            raise ConfigError("RUNCAST_JWT_SECRET: without it this server makes no tokens.")
         now_s = self._now_s()
         claims: dict[str, Any] = {
             "sub": principal.sub,
@@ -125,7 +129,9 @@ class Tokens:
         try:
             claims = jwt.decode(token, key, registry=algorithms).claims
         except (JoseError, ValueError, TypeError, RecursionError):
-            raise Unauthenticated("This token is not valid: its signature does not fit.") from None
+            raise Unauthenticated(
+                "This token is not signed by a key of this server: it was changed, or is for another one."
+            ) from None
         self._check(claims)
         return _principal(claims, token)
 
@@ -133,33 +139,39 @@ class Tokens:
         now_s = self._now_s()
         expires = _time(claims, "exp")
         if expires is None:
-            raise Unauthenticated("This token has no exp, so it would count for ever; it is not accepted.")
+            raise Unauthenticated(
+                "This token has no exp, so it would count for ever, and that is not accepted."
+            )
         if now_s >= expires:
-            raise Unauthenticated("This token has expired.")
+            raise Unauthenticated("This token has expired; get a new one.")
         for name in ("nbf", "iat"):
             begins = _time(claims, name)
             if begins is not None and begins > now_s + LEEWAY_S:
-                raise Unauthenticated("This token does not count yet.")
+                raise Unauthenticated(f"This token does not count yet: its {name} is in the future.")
         if self._issuer is not None and claims.get("iss") != self._issuer:
-            raise Unauthenticated("This token is of another issuer.")
+            raise Unauthenticated(
+                "This token's iss is not the issuer that this server trusts (RUNCAST_JWT_ISSUER)."
+            )
         if self._audience is not None and self._audience not in _audiences(claims):
-            raise Unauthenticated("This token is meant for somebody else.")
+            raise Unauthenticated("This token's aud does not name this server (RUNCAST_JWT_AUDIENCE).")
 
 
 def _header(token: str) -> _Header:
     """What an unchecked token says of itself: only used to choose where to look for its key."""
     if len(token) > MAX_TOKEN_CHARS:
-        raise Unauthenticated(f"This token is longer than {MAX_TOKEN_CHARS} characters.")
+        raise Unauthenticated(f"This token has {len(token)} characters; the limit is {MAX_TOKEN_CHARS}.")
     try:
         return msgspec.json.decode(urlsafe_b64decode(token.partition(".")[0].encode()), type=_Header)
     except (ValueError, TypeError, RecursionError):
-        raise Unauthenticated("This is no token.") from None
+        raise Unauthenticated(
+            "This is no JSON Web Token: what it says of itself cannot be read. Look whether it was copied whole."
+        ) from None
 
 
 def _principal(claims: Mapping[str, Any], token: str) -> Principal:
     sub, login = _text(claims, "sub"), _text(claims, "sid")
     if not sub:
-        raise Unauthenticated("This token has no sub.")
+        raise Unauthenticated("This token has no sub, so it does not say whom it is for.")
     try:
         grants = parse_grants(claims["grants"]) if "grants" in claims else NOTHING
     except InvalidInput as error:

@@ -54,7 +54,9 @@ class Users:
             with self._store.transaction() as connection:
                 connection.execute("INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
         except sqlite3.IntegrityError:
-            raise InvalidInput("email: there is an account of this address already.", field="email") from None
+            raise InvalidInput(
+                "email: there is an account of this address already; log in instead.", field="email"
+            ) from None
         return user
 
     def log_in(self, email: str, password: str) -> User:
@@ -68,7 +70,7 @@ class Users:
                 f"SELECT {_COLUMNS}, hash FROM users WHERE email = ? AND disabled IS NULL", (email,)
             ).fetchone()
         if not verify_password(row and row[-1], password[:MAX_CHARS]):
-            raise Unauthenticated("The address or the password is wrong.")
+            raise Unauthenticated("The e-mail address or the password is wrong.")
         return _user(row)
 
     def find(self, user_id: str) -> User | None:
@@ -97,7 +99,10 @@ _COLUMNS = "id, email, name, grants, created"
 
 def _check_email(email: str) -> None:
     if len(email) > MAX_EMAIL_CHARS or _EMAIL.fullmatch(email) is None:
-        raise InvalidInput(f"email: an address of at most {MAX_EMAIL_CHARS} characters.", field="email")
+        raise InvalidInput(
+            f"email: an address such as ann@example.org is expected, of at most {MAX_EMAIL_CHARS} characters.",
+            field="email",
+        )
 
 
 def _user(row: tuple[str, str, str, str, float]) -> User:

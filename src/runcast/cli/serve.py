@@ -16,6 +16,7 @@ from runcast.cli.access import log_place
 from runcast.cli.usage import settings_of
 from runcast.config import Settings
 from runcast.errors import ConfigError
+from runcast.runners.loading import load_modules
 
 GRACE_S = 5
 """Beyond the drain, for responses that still run at a shutdown."""
@@ -37,6 +38,12 @@ def serve(
     locked: Annotated[
         bool | None, Parameter(help="ask everybody for a key or token, on this machine, too", negative="")
     ] = None,
+    load: Annotated[
+        list[str] | None,
+        Parameter(
+            help="import this Python module first, for the workflows, steps and processors in it; repeatable"
+        ),
+    ] = None,
     htmlgraph_db: Annotated[
         str | None, Parameter(help="follow the events of this HtmlGraph database, too")
     ] = None,
@@ -48,9 +55,16 @@ def serve(
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
     settings = settings_of(
-        host=host, port=port, log=log, workers=workers, locked=locked, htmlgraph_db=htmlgraph_db
+        host=host,
+        port=port,
+        log=log,
+        workers=workers,
+        locked=locked,
+        load=tuple(load) if load else None,
+        htmlgraph_db=htmlgraph_db,
     )
     _check(settings)
+    load_modules(settings.load)  # what is wrong with one is told here, in one line
     listener = listen(settings)
     _run(settings, listener)
 
@@ -140,6 +154,7 @@ def _hand_down(settings: Settings, url: str) -> None:
     """Workers read the same settings, from the environment."""
     os.environ["RUNCAST_LOG"] = url
     os.environ["RUNCAST_WORKERS"] = str(settings.workers)
+    os.environ["RUNCAST_LOAD"] = ",".join(settings.load)
     os.environ["RUNCAST_LOCKED"] = str(settings.locked).lower()
     os.environ["RUNCAST_HTMLGRAPH_DB"] = settings.htmlgraph_db and str(Path(settings.htmlgraph_db).resolve())
 

@@ -177,7 +177,15 @@ def parse_filter(text: str | bytes) -> EventSubscriptionFilter:
         raise InvalidFilter("filter: not valid JSON.", field="filter") from None
     if not isinstance(mapping, dict):
         raise InvalidFilter("filter: a JSON object is expected.", field="filter")
-    wanted = cast("dict[str, Any]", mapping)
+    return filter_of(cast("dict[str, Any]", mapping))
+
+
+def filter_of(wanted: Mapping[str, Any]) -> EventSubscriptionFilter:
+    """The filter that a decoded JSON object describes.
+
+    Raises:
+        InvalidFilter: an unknown key, or a value that cannot be.
+    """
     unknown = sorted(set(wanted) - set(_KEYS))
     if unknown:
         raise InvalidFilter(

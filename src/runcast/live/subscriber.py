@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from runcast.core.event import Cursor
 from runcast.core.subscription import State, Subscription
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class Subscriber:
     def wants_to_read(self) -> bool:
         """Whether a read would get it further now."""
         return not self.gone and not self.connection.is_blocked and self.machine.state is State.CATCHING_UP
+
+    @property
+    def place(self) -> Cursor | None:
+        """After what it was told or what was kept from it by its filter; None at the start, before the first page."""
+        return self.cohort.flushed if self.machine.state is State.LIVE else self.machine.cursor
 
     def fall_behind(self) -> None:
         """Leave the live group, if it is there, and read on from the log as soon as the client takes more."""

@@ -17,8 +17,8 @@ from runcast.auth.principal import LOCAL, Principal
 from runcast.auth.visible import Visible
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.core.scope import Scope
-from runcast.errors import Forbidden, RuncastError, Unauthenticated
-from runcast.transport.holders import Holders, check_same
+from runcast.errors import Forbidden, Restarting, RuncastError, Unauthenticated
+from runcast.transport.holders import Hold, Holders, check_same
 
 KEY: Final = "runcast.access"
 
@@ -28,11 +28,15 @@ OnEnd = Callable[[RuncastError], None]
 class Access:
     """Somebody (or nobody yet) at the door of one request or connection."""
 
-    __slots__ = ("_holders", "principal")
+    __slots__ = ("_address", "_held", "_holders", "principal")
 
-    def __init__(self, principal: Principal | None, holders: Holders | None = None) -> None:
+    def __init__(
+        self, principal: Principal | None, holders: Holders | None = None, address: str = ""
+    ) -> None:
         self.principal = principal
         self._holders = holders
+        self._address = address
+        self._held: Hold | None = None
 
     @property
     def grants(self) -> Grants:
@@ -56,7 +60,7 @@ class Access:
             Unauthenticated, Forbidden: they may not.
         """
         if not self.known().grants.may_read(stream):
-            raise Forbidden(f"You may not read {stream}: no grant of yours says so.")
+            raise Forbidden(f"You may not read {stream}: no read grant of your key or token covers it.")
 
     def check_write(self, streams: Iterable[str]) -> None:
         """Let whoever asks publish to all of `streams`, or give commands there.
@@ -67,7 +71,9 @@ class Access:
         grants = self.known().grants
         for stream in streams:
             if not grants.may_write(stream):
-                raise Forbidden(f"You may not write to {stream}: no grant of yours says so.")
+                raise Forbidden(
+                    f"You may not write to {stream}: no write grant of your key or token covers it."
+                )
 
     def check_observe(self) -> None:
         """Let whoever asks see what the server does for everybody: that takes reading everything.
@@ -77,7 +83,9 @@ class Access:
         """
         self.known()
         if not self.may_observe():
-            raise Forbidden("This is for those who may read everything.")
+            raise Forbidden(
+                "This is for those who may read everything: your key or token needs a read grant of *."
+            )
 
     def may_observe(self) -> bool:
         """Whether whoever asks may read everything."""
@@ -91,7 +99,7 @@ class Access:
             Unauthenticated, Forbidden: they may not.
         """
         if not self.known().grants.admin:
-            raise Forbidden("This is for administrators.")
+            raise Forbidden("This is for administrators: your key or token needs the grant admin.")
 
     def visible(self, scope: Scope, wanted: EventSubscriptionFilter) -> Visible:
         """What of `scope` passes `wanted` and may be seen.
@@ -100,12 +108,26 @@ class Access:
             Unauthenticated, Forbidden: nothing of it may be.
         """
         if not self.known().grants.may_watch(scope):
-            raise Forbidden(f"You may not read {scope}: no grant of yours says so.")
+            raise Forbidden(f"You may not read {scope}: no read grant of your key or token covers it.")
         return Visible(wanted, self.grants, scope)
 
     def unknown(self) -> AbstractContextManager[None]:
         """Count somebody in who is yet to say who they are; raises `TooMany`."""
-        return self._holders.unknown() if self._holders else nullcontext()
+        return self._holders.unknown(self._address) if self._holders else nullcontext()
+
+    async def recheck(self) -> None:
+        """Look once more whether what was shown still counts, and as before: something has taken its time.
+
+        Raises:
+            Unauthenticated: it has expired, or was revoked.
+            IdentityUnavailable: that cannot be found out now.
+            Restarting: the grants have changed; whoever sends the request again is judged by those.
+        """
+        principal = self.principal
+        if self._holders is None or principal is None or principal.via == "open":
+            return
+        if (await self._holders.now(principal)).grants != principal.grants:
+            raise Restarting("What you may do has changed while your request was coming; send it again.")
 
     async def identify(self, secret: str) -> None:
         """Take a token or a key, shown on a connection of somebody who was not known.
@@ -119,6 +141,9 @@ class Access:
     async def renew(self, secret: str, scope: Scope, on_end: OnEnd) -> Callable[[], None]:
         """Take another token or key on a connection that reads `scope`: a new `hold`, before the old one is over.
 
+        Call what this returns when the connection is gone, and what the old one has returned now: until then, two
+        holds of the same principal count as one connection.
+
         Raises:
             Unauthenticated, IdentityUnavailable: it does not count.
             Forbidden, Restarting: it allows nothing of the scope, or another part of it.
@@ -128,7 +153,7 @@ class Access:
             return _nothing
         renewed = await self._holders.authenticator.by_secret(secret)
         check_same(self.known(), renewed.grants, scope)
-        release = await self._holders.hold(renewed, scope, on_end)
+        release = await self._hold(self._holders, renewed, scope, on_end)
         self.principal = renewed
         return release
 
@@ -145,7 +170,13 @@ class Access:
         principal = self.known()
         if self._holders is None or principal.via == "open":
             return _nothing
-        return await self._holders.hold(principal, scope, on_end)
+        return await self._hold(self._holders, principal, scope, on_end)
+
+    async def _hold(
+        self, holders: Holders, principal: Principal, scope: Scope, on_end: OnEnd
+    ) -> Callable[[], None]:
+        held = self._held = await holders.hold(principal, scope, on_end, instead_of=self._held)
+        return lambda: holders.release(held)
 
 
 def access_of(scope: ASGIScope) -> Access:

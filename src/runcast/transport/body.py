@@ -12,10 +12,13 @@ from starlette.requests import ClientDisconnect, Request
 
 from runcast.errors import InvalidEvent, InvalidInput, TooLarge
 from runcast.kinds.base import Publish
+from runcast.transport.access import access_of
 
 NDJSON = "application/x-ndjson"
 _KEYS = {"type", "data", "id", "time"}
 
+RECHECK_AFTER_S: Final = 0.1
+"""A body that took so long to come is stored only if its sender still counts."""
 MAX_VALUES: Final = 200_000
 """Values in one body: one event of 256 KiB may hold 131,072. Decoding so many takes the loop some 50 ms at most, while
 8 MiB of `[]` took it 1.4 s."""
@@ -30,11 +33,17 @@ _TEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:(")|(\\?)\Z)', re.DOTALL)
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The whole body.
 
+    While a slow one comes, a key may be revoked or a token expire: then is looked once more whether the sender
+    counts. What comes within `RECHECK_AFTER_S`, as nearly everything does, costs nothing more.
+
     Raises:
+        Unauthenticated, IdentityUnavailable, Restarting: see `Access.recheck`.
         TooLarge: it is over `max_bytes`, and then the rest is not read; or see `check_values`.
         InvalidInput: the client broke off; nobody hears of it any more.
     """
     parts: list[bytes] = []
+    now_s = asyncio.get_running_loop().time
+    began_s = now_s()
     try:
         await _collect(request, max_bytes, parts)
     except ClientDisconnect:
@@ -42,6 +51,8 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     except TooLarge:
         parts.clear()  # the error's traceback would keep them
         raise
+    if now_s() - began_s >= RECHECK_AFTER_S:
+        await access_of(request.scope).recheck()
     return b"".join(parts)
 
 

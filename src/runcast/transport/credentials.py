@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.types import Scope
 
 COOKIE: Final = "runcast"
+HOST_COOKIE: Final = "__Host-runcast"
+"""Its name where the connection is secure: a browser takes such a one from this host only, so that no neighbour of
+its domain, nor a page that came unencrypted, can put one of its own in its place (RFC 6265bis §4.1.3.2)."""
 SECRET_PARAMS: Final = ("token", "api_key", "ticket")
 _MARKS: Final = tuple(f"{name}=".encode() for name in SECRET_PARAMS)
 
@@ -40,7 +42,7 @@ def take_credentials(scope: Scope) -> Shown | None:
         elif name == b"x-api-key" and value:
             return Shown("secret", value.decode("latin-1").strip())
         elif name == b"cookie":
-            cookie = _cookie(value.decode("latin-1")) or cookie
+            cookie = cookie or _cookie(value.decode("latin-1"), cookie_name(scope))
     return in_query or (Shown("cookie", cookie) if cookie else None)
 
 
@@ -58,18 +60,29 @@ def _take_from_query(scope: Scope) -> Shown | None:
     return Shown("secret", secret) if secret else None
 
 
-def _cookie(header: str) -> str | None:
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return None
-    return morsel.value if morsel else None
+def is_secure(scope: Scope) -> bool:
+    """Whether the request came encrypted, to us or to a proxy that is trusted."""
+    return scope.get("scheme") in {"https", "wss"}
+
+
+def cookie_name(scope: Scope) -> str:
+    """What our cookie is called on this connection; one of the other name does not count."""
+    return HOST_COOKIE if is_secure(scope) else COOKIE
+
+
+def _cookie(header: str, wanted: str) -> str | None:
+    """The first of this name (RFC 6265 §5.4); cookies of others, however odd, are no matter."""
+    for pair in header.split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == wanted and value:
+            return value
+    return None
 
 
 def set_cookie(secret: str, *, secure: bool, max_age_s: float) -> bytes:
     """The value of a `Set-Cookie` header: for this site's own pages only, and out of the reach of scripts."""
     parts = [
-        f"{COOKIE}={secret}",
+        f"{HOST_COOKIE if secure else COOKIE}={secret}",
         "Path=/",
         "HttpOnly",
         "SameSite=Strict",

@@ -28,10 +28,13 @@ from runcast.transport.permission import KNOWN
 from runcast.transport.websocket import WebSocketPeer, close_code
 
 
-class _Auth(msgspec.Struct, tag="auth"):
-    """Says who the client is: an API key or a token."""
+class _Auth(msgspec.Struct):
+    """Says who the client is, by an API key or a token. Each feed has its own word for what a message is."""
 
-    token: str
+    token: object = None
+    type: object = None
+    op: object = None
+    action: object = None
 
 
 _decode_auth = msgspec.json.Decoder(_Auth).decode
@@ -42,10 +45,11 @@ class FeedClient:
 
     `admit` subscribes it before it hears that it is connected, so whatever is published from then on is for it;
     `greeting` is the first that it hears, before any event. `holds` is what it must be allowed to read for as long
-    as it is connected. Everything belongs to the event loop.
+    as it is connected; with None it goes on as long as all that it may do stays the same. Everything belongs to the
+    event loop.
     """
 
-    holds: Scope
+    holds: Scope | None
 
     def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope) -> None:
         self.bus = bus
@@ -226,7 +230,7 @@ class FeedSocket:
 
 
 def token_in(text: str) -> str | None:
-    """What an `auth` message shows, `{"type": "auth", "token": "…"}`; None if it is something else.
+    """What an `auth` message shows, `{"type": "auth", "token": "…"}` (or `op`, or `action`); None if it is another one.
 
     Raises:
         InvalidInput: it is an `auth` message without a token.
@@ -234,10 +238,11 @@ def token_in(text: str) -> str | None:
     if '"auth"' not in text:
         return None
     try:
-        return _decode_auth(text).token
-    except msgspec.ValidationError as error:
-        if "token" in str(error):
-            raise InvalidInput("token: a string is expected in an auth message.", field="token") from None
-        return None
+        said = _decode_auth(text)
     except (ValueError, RecursionError):
         return None
+    if "auth" not in {str(said.type), str(said.op), str(said.action)}:
+        return None
+    if not isinstance(said.token, str):
+        raise InvalidInput("token: a string is expected in an auth message.", field="token")
+    return said.token

@@ -10,27 +10,29 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
-from http import HTTPStatus
-from typing import Any
+from collections.abc import Awaitable, Iterable
+from typing import Final
 
-import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runcast.auth.authenticator import Authenticator
 from runcast.auth.passes import COOKIE_S
 from runcast.auth.principal import LOCAL, Principal
-from runcast.core.closing import POLICY_VIOLATION, TRY_AGAIN_LATER
-from runcast.errors import IdentityUnavailable, RuncastError
+from runcast.errors import Forbidden, IdentityUnavailable, RuncastError
 from runcast.transport.access import KEY, OPEN, Access
-from runcast.transport.credentials import set_cookie, take_credentials
-from runcast.transport.guard import Guard, UnsupportedType
+from runcast.transport.address import address_of
+from runcast.transport.credentials import is_secure, set_cookie, take_credentials
+from runcast.transport.guard import Guard
 from runcast.transport.holders import Holders
-from runcast.transport.problem import problem
+from runcast.transport.refusal import refuse
 
 logger = logging.getLogger("runcast.auth")
 
+Header = tuple[bytes, bytes]
+
 SHUT = frozenset({"http", "websocket"})
+_CACHING: Final = b"cache-control"
+_NO_STORE: Final = (_CACHING, b"no-store")
 
 
 class Gate:
@@ -74,12 +76,12 @@ class Gate:
         except RuncastError as error:
             await self._turn_away(error, scope, receive, send)
             return
-        scope[KEY] = OPEN if principal is LOCAL else Access(principal, self._holders)
-        await self._app(scope, receive, _with_cookie(send, cookie) if cookie else send)
+        scope[KEY] = OPEN if principal is LOCAL else Access(principal, self._holders, address_of(scope))
+        await self._app(scope, receive, _discreet(send, cookie))
 
     async def _turn_away(self, error: RuncastError, scope: Scope, receive: Receive, send: Send) -> None:
         self._refused[error.code] += 1
-        await _refuse(error, scope, receive, send)
+        await refuse(error, scope, receive, send)
 
     async def _identify(self, scope: Scope) -> tuple[Principal | None, bytes | None]:
         """Who asks, None if they do not say; and a cookie to set, if a ticket was used."""
@@ -94,35 +96,49 @@ class Gate:
             case "cookie":
                 return await asyncio.to_thread(self._authenticator.by_cookie, shown.secret), None
             case "ticket":
+                self._check_ticket_s_way(scope)
                 principal, cookie = await asyncio.to_thread(self._authenticator.redeem, shown.secret)
-                secure = scope.get("scheme") in {"https", "wss"}
-                return principal, set_cookie(cookie, secure=secure, max_age_s=COOKIE_S)
+                return principal, set_cookie(cookie, secure=is_secure(scope), max_age_s=COOKIE_S)
+
+    def _check_ticket_s_way(self, scope: Scope) -> None:
+        """Use no ticket up that a page of another site has put into somebody's browser.
+
+        It could be a ticket of its own, and whoever follows its link would go on under its name (login CSRF). Pages
+        of allowed origins may, and so may whoever types or pastes an address.
+        """
+        if (b"sec-fetch-site", b"cross-site") in scope["headers"] and not self._guard.is_of_allowed(scope):
+            raise Forbidden(
+                "ticket: a link on another site cannot sign you in here, as that could be under somebody else's "
+                "name. If you trust it, copy its address into the address bar; or sign in at the start page."
+            )
 
 
-def _with_cookie(send: Send, cookie: bytes) -> Send:
-    async def send_with_cookie(message: Message) -> None:
-        if message["type"] in {"http.response.start", "websocket.accept"}:
-            message = {**message, "headers": [*message.get("headers", ()), (b"set-cookie", cookie)]}
-        await send(message)
+def _discreet(send: Send, cookie: bytes | None) -> Send:
+    """Sends answers on that nobody keeps, unless they say how they may be kept; with a cookie, if one is to be set.
 
-    return send_with_cookie
+    Every answer passes here: no coroutine of our own, and no look at more than its beginning.
+    """
+
+    def send_on(message: Message) -> Awaitable[None]:
+        match message["type"]:
+            case "http.response.start":
+                return send({**message, "headers": _discreet_headers(message.get("headers", ()), cookie)})
+            case "websocket.accept" if cookie:
+                headers = [*message.get("headers", ()), (b"set-cookie", cookie)]
+                return send({**message, "headers": headers})
+            case _:
+                return send(message)
+
+    return send_on
 
 
-async def _refuse(error: RuncastError, scope: Scope, receive: Receive, send: Send) -> None:
-    """A WebSocket is accepted first: a browser is not told why a handshake failed."""
-    if scope["type"] == "http":
-        status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE if isinstance(error, UnsupportedType) else None
-        await problem(error, status)(scope, receive, send)
-        return
-    await receive()
-    await send({"type": "websocket.accept"})
-    frame: dict[str, Any] = {
-        "type": "error",
-        "count": 0,
-        "events": [],
-        "code": error.code,
-        "message": str(error),
-    }
-    await send({"type": "websocket.send", "text": msgspec.json.encode(frame).decode()})
-    code = TRY_AGAIN_LATER if error.retryable else POLICY_VIOLATION
-    await send({"type": "websocket.close", "code": code, "reason": error.code})
+def _discreet_headers(headers: Iterable[Header], cookie: bytes | None) -> list[Header]:
+    if cookie:  # then not even a page that may be kept
+        others = [header for header in headers if header[0] != _CACHING]
+        return [*others, (b"set-cookie", cookie), _NO_STORE]
+    told = list(headers)
+    for name, _ in told:
+        if name == _CACHING:
+            return told
+    told.append(_NO_STORE)
+    return told

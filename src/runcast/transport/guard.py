@@ -37,6 +37,8 @@ _FORWARDED = frozenset(
 )
 _LOOKED_AT = _FORWARDED | {b"host", b"origin", b"content-type", b"content-length", b"transfer-encoding"}
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]*)?")
+_HOW = " (RUNCAST_LOCKED=true, see docs/security.md)."
+MAX_SHOWN = 100
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_TYPES = ("application/json", "application/x-ndjson", "application/x-protobuf")
 """What a body may be: none of these can be sent by a page of another origin without being asked about first."""
@@ -71,18 +73,24 @@ class Guard:
         told = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in _LOOKED_AT]
         headers = dict(told)
         if len(headers) != len(told) and not _are_once(name for name, _ in told):
-            raise Forbidden("Host and Origin may be given once.")
+            raise Forbidden("Host and Origin: each may be given once.")
         if self._is_open:
             _check_is_local(scope, headers)
         origin, host = headers.get(b"origin"), headers.get(b"host", "")
         writes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if writes and origin is not None and not self._knows(origin, host):
             raise Forbidden(
-                "Origin: pages from there may not connect; RUNCAST_ALLOWED_ORIGINS lists those that may."
+                f"Origin: pages of {origin[:MAX_SHOWN]!r} may not connect or write here; RUNCAST_ALLOWED_ORIGINS lists "
+                "those that may, beside the server's own."
             )
         sends = scope["type"] == "http" and scope["method"] not in SAFE_METHODS and _has_body(headers)
         if sends and not headers.get(b"content-type", "").startswith(BODY_TYPES):
             raise UnsupportedType
+
+    def is_of_allowed(self, scope: Scope) -> bool:
+        """Whether a page sends this whose origin is in the settings' list."""
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        return len(origins) == 1 and origins[0] in self._allowed
 
     def _knows(self, origin: str, host: str) -> bool:
         return origin in self._allowed or _authority(origin) == host.lower()
@@ -90,13 +98,21 @@ class Guard:
 
 def _check_is_local(scope: Scope, headers: Mapping[bytes, str]) -> None:
     if not is_loopback(host_name(headers.get(b"host", ""))):
-        raise Forbidden("Host: this server is open to this machine only; use http://localhost.")
+        raise Forbidden(
+            "Host: this server is open to this machine only, under a name such as http://localhost. To be reached by "
+            f"another one it must be locked{_HOW}"
+        )
+    forwarded = _FORWARDED.intersection(headers)
+    if forwarded:
+        raise Forbidden(
+            f"{min(forwarded).decode().title()}: this server is open, and must not stand behind a proxy; there it must "
+            f"be locked{_HOW}"
+        )
     client = scope.get("client")
     if client is not None and not _is_here(client[0]):
-        raise Forbidden("This server is open to this machine only, and this request comes from another one.")
-    if not _FORWARDED.isdisjoint(headers):
         raise Forbidden(
-            "This server is open and must not stand behind a proxy: forwarding headers are refused."
+            "This server is open to this machine only, and the request comes from another one; for that it must be "
+            f"locked{_HOW}"
         )
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -14,8 +16,16 @@ from typing import Any
 from runcast.auth.authenticator import Authenticator
 from runcast.auth.grants import Grants
 from runcast.auth.principal import Principal
+from runcast.config import Settings
 from runcast.core.scope import Scope
-from runcast.errors import Forbidden, Restarting, RuncastError, TooMany, Unauthenticated
+from runcast.errors import (
+    Forbidden,
+    IdentityUnavailable,
+    Restarting,
+    RuncastError,
+    TooMany,
+    Unauthenticated,
+)
 
 POLL_S = 1.0
 SWEEP_S = 600.0
@@ -24,15 +34,29 @@ _logger = logging.getLogger("runcast.auth")
 
 OnEnd = Callable[[RuncastError], None]
 
+_SHOW_AT_ONCE = "show a key or a token when you connect, or try again in a moment."
 
-class _Hold:
-    """One connection: what it reads, and how to end it."""
 
-    __slots__ = ("on_end", "scope")
+class _Seat:
+    """What is counted: one connection, held once, or for the moment of a renewal twice."""
 
-    def __init__(self, scope: Scope, on_end: OnEnd) -> None:
+    __slots__ = ("holds", "whose")
+
+    def __init__(self, whose: str) -> None:
+        self.whose = whose
+        self.holds = 0
+
+
+class Hold:
+    """One connection as one principal: what it reads, and how to end it. Made by `Holders.hold`."""
+
+    __slots__ = ("on_end", "principal", "scope", "seat")
+
+    def __init__(self, principal: Principal, scope: Scope, on_end: OnEnd, seat: _Seat) -> None:
+        self.principal = principal
         self.scope = scope
         self.on_end = on_end
+        self.seat = seat
 
 
 class Holders:
@@ -40,65 +64,98 @@ class Holders:
 
     Args:
         authenticator: who somebody is now.
-        most: connections of one principal.
-        most_unknown: connections of those who have not said yet who they are.
+        limits: how many connections one principal may have, and how many there may be of those who have yet to say
+            who they are.
         spawn: begins the watch with the first connection, so that it runs wherever the app is mounted.
     """
 
     def __init__(
         self,
         authenticator: Authenticator,
-        most: int,
-        most_unknown: int,
+        limits: Settings,
         spawn: Callable[[Coroutine[Any, Any, None]], Awaitable[None]],
     ) -> None:
         self.authenticator = authenticator
-        self._most = most
-        self._most_unknown = most_unknown
+        self._limits = limits
         self._spawn = spawn
-        self._held: dict[Principal, set[_Hold]] = {}
-        self._count: dict[str, int] = {}
-        self._unknown = 0
+        self._held: dict[Principal, set[Hold]] = {}
+        self._count: Counter[str] = Counter()
+        self._unknown: Counter[str] = Counter()
         self._seen: int | None = None
         self._is_watching = False
 
     @contextmanager
-    def unknown(self) -> Generator[None]:
-        """Count somebody in who is yet to say who they are.
+    def unknown(self, address: str) -> Generator[None]:
+        """Count somebody in at `address` who is yet to say who they are.
 
         Raises:
-            TooMany: there are too many of those.
+            TooMany: there are too many of those, here or at all.
         """
-        if self._unknown >= self._most_unknown:
+        limits = self._limits
+        if self._unknown[address] >= limits.max_unauthenticated_per_address:
             raise TooMany(
-                "Too many clients have yet to say who they are; show a key or a token when you connect."
+                f"{limits.max_unauthenticated_per_address} clients at your address have yet to say who they are; "
+                f"{_SHOW_AT_ONCE}"
             )
-        self._unknown += 1
+        if self._unknown.total() >= limits.max_unauthenticated:
+            raise TooMany(
+                f"{limits.max_unauthenticated} clients of this server have yet to say who they are; {_SHOW_AT_ONCE}"
+            )
+        self._unknown[address] += 1
         try:
             yield
         finally:
-            self._unknown -= 1
+            _count_down(self._unknown, address)
 
-    async def hold(self, principal: Principal, scope: Scope, on_end: OnEnd) -> Callable[[], None]:
-        """Count a connection in; call what this returns when it is gone. See `Access.hold`.
+    async def hold(
+        self, principal: Principal, scope: Scope, on_end: OnEnd, *, instead_of: Hold | None = None
+    ) -> Hold:
+        """Count a connection in; `release` it when it is gone. See `Access.hold`.
 
-        Looked at once more: what was shown may have been revoked since the connection came.
+        Looked at once more: what was shown may have been revoked since the connection came. `instead_of` is what
+        this connection was held by until now, and is until it is released: as long as both are of the same
+        principal they count as one, so a renewal is never one too many, and never makes room for another.
 
         Raises:
             Unauthenticated, Forbidden, Restarting: it counts no longer, or shows another part now.
             TooMany: the principal has too many.
+            IdentityUnavailable: it cannot be found out now.
         """
         if not self._is_watching:
             self._is_watching = True
             await self._spawn(self._watch())
-        hold = self._add(principal, scope, on_end)
+        hold = self._add(principal, scope, on_end, instead_of)
         try:
-            now = await asyncio.to_thread(self.authenticator.current, principal)
-            check_same(principal, now.grants, scope)
+            check_same(principal, (await self.now(principal)).grants, scope)
         except BaseException:
-            self._release(principal, hold)
+            self.release(hold)
             raise
-        return lambda: self._release(principal, hold)
+        return hold
+
+    def release(self, hold: Hold) -> None:
+        """The connection is gone, or held by another one. Idempotent."""
+        holds = self._held.get(hold.principal)
+        if holds is None or hold not in holds:
+            return
+        holds.discard(hold)
+        if not holds:
+            del self._held[hold.principal]
+        hold.seat.holds -= 1
+        if not hold.seat.holds:
+            _count_down(self._count, hold.seat.whose)
+
+    async def now(self, principal: Principal) -> Principal:
+        """Who somebody is now, with the grants they have now.
+
+        Raises:
+            Unauthenticated: they count no longer.
+            IdentityUnavailable: it cannot be found out now.
+        """
+        try:
+            return await asyncio.to_thread(self.authenticator.current, principal)
+        except sqlite3.Error:
+            _logger.exception("the file of keys and users cannot be used")
+            raise IdentityUnavailable from None
 
     async def _watch(self) -> None:
         """Look for revocations and expiries, until cancelled."""
@@ -130,7 +187,10 @@ class Holders:
             try:
                 if principal.is_expired(now_s):
                     self._end(
-                        principal, Unauthenticated("What you logged in with has expired; log in again.")
+                        principal,
+                        Unauthenticated(
+                            "What you logged in with has expired; log in again, or send a fresh token in time."
+                        ),
                     )
                 elif changed:
                     self._check_grants(principal)
@@ -139,14 +199,22 @@ class Holders:
                 complete = False
         return complete
 
-    def _add(self, principal: Principal, scope: Scope, on_end: OnEnd) -> _Hold:
-        key = _key(principal)
-        if self._count.get(key, 0) >= self._most:
-            raise TooMany(f"You have {self._most} connections open here; close one first.")
-        hold = _Hold(scope, on_end)
+    def _add(self, principal: Principal, scope: Scope, on_end: OnEnd, instead_of: Hold | None) -> Hold:
+        hold = Hold(principal, scope, on_end, self._seat(_key(principal), instead_of))
         self._held.setdefault(principal, set()).add(hold)
-        self._count[key] = self._count.get(key, 0) + 1
+        hold.seat.holds += 1
         return hold
+
+    def _seat(self, whose: str, instead_of: Hold | None) -> _Seat:
+        if instead_of is not None and instead_of.seat.whose == whose and instead_of.seat.holds:
+            return instead_of.seat
+        most = self._limits.max_connections_per_principal
+        if self._count[whose] >= most:
+            raise TooMany(
+                f"You have {most} connections open here, the limit for one key or user; close one first."
+            )
+        self._count[whose] += 1
+        return _Seat(whose)
 
     def _check_grants(self, principal: Principal) -> None:
         try:
@@ -164,22 +232,16 @@ class Holders:
         for hold in list(self._held.get(principal, ())):
             hold.on_end(error)
 
-    def _release(self, principal: Principal, hold: _Hold) -> None:
-        holds = self._held.get(principal)
-        if holds is None or hold not in holds:
-            return
-        holds.discard(hold)
-        if not holds:
-            del self._held[principal]
-        key = _key(principal)
-        self._count[key] -= 1
-        if not self._count[key]:
-            del self._count[key]
-
 
 def _key(principal: Principal) -> str:
     """Whose connections are counted together: a name in a token is not that of a key."""
     return f"{principal.via}:{principal.sub}"
+
+
+def _count_down(counted: Counter[str], key: str) -> None:
+    counted[key] -= 1
+    if not counted[key]:
+        del counted[key]
 
 
 def check_same(principal: Principal, grants: Grants, scope: Scope) -> None:
@@ -190,6 +252,6 @@ def check_same(principal: Principal, grants: Grants, scope: Scope) -> None:
         Restarting: they show another part; the client comes back, and gets that.
     """
     if not grants.may_watch(scope):
-        raise Forbidden(f"You may no longer read {scope}.")
+        raise Forbidden(f"You may no longer read {scope}: what is granted to you has changed.")
     if grants.fingerprint(scope) != principal.grants.fingerprint(scope):
         raise Restarting("What you may read has changed; reconnect and go on from your cursor.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -12,28 +13,31 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runcast.auth.allowance import Allowance, Guesses, in_words
 from runcast.auth.authenticator import Authenticator
 from runcast.auth.grants import Grants, parse_grants
-from runcast.auth.keys import ApiKey
+from runcast.auth.keys import LONGEST_S, ApiKey
 from runcast.auth.principal import Principal
 from runcast.auth.secrets import new_id
 from runcast.auth.users import User
 from runcast.config import Settings
 from runcast.core.event import format_time
-from runcast.core.rate import TokenBucket
 from runcast.errors import Forbidden, InvalidInput, KeyNotFound, TooMany
 from runcast.transport.access import access_of
+from runcast.transport.address import address_of
 from runcast.transport.body import read_body
-from runcast.transport.credentials import COOKIE, set_cookie
+from runcast.transport.credentials import cookie_name, is_secure, set_cookie
 from runcast.transport.permission import ADMIN, KNOWN, PUBLIC, allowed
 from runcast.transport.rest import json_response
 from runcast.transport.route import RequestRoute
 
 MAX_BODY_BYTES = 16 * 1024
-REMEMBERED = 10_000
+MINUTE_S = 60.0
 TICKETS_PER_MINUTE = 60
 HASHING = 2
 """So many passwords are hashed at the same time: each takes 64 MiB."""
+WAITING = 64
+"""So many wait for that at most: some three seconds."""
 
 B = TypeVar("B", bound=msgspec.Struct)
 
@@ -87,21 +91,39 @@ def create_identity_router(authenticator: Authenticator, settings: Settings) -> 
 
 
 class _Rates:
-    """How often something may be done in a minute, by whom; the latest `REMEMBERED` are remembered."""
+    """How often something may be done in a minute, by whom."""
 
     def __init__(self, per_minute: int, what: str) -> None:
-        self._per_minute = per_minute
-        self._what = what
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._allowance = Allowance(per_minute, MINUTE_S)
+        self._limit = f"{per_minute} {what}"
 
     def take(self, whose: str) -> None:
         """Count one; raises `TooMany`."""
-        bucket = self._buckets.pop(whose, None) or TokenBucket(self._per_minute / 60, self._per_minute)
-        self._buckets[whose] = bucket
-        if len(self._buckets) > REMEMBERED:
-            self._buckets.popitem(last=False)
-        if not bucket.take(asyncio.get_running_loop().time()):
-            raise TooMany(f"More than {self._per_minute} {self._what} in a minute; wait a little.")
+        wait_s = self._allowance.take(whose, _now_s())
+        if wait_s:
+            raise TooMany(
+                f"More than {self._limit} in a minute; try again in {in_words(wait_s)}.", retry_after_s=wait_s
+            )
+
+
+class _Hashing:
+    """Turns at hashing a password: few at a time, and few who wait, as whoever waits costs memory."""
+
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(HASHING)
+        self._there = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Wait for a turn; raises `TooMany`."""
+        if self._there >= HASHING + WAITING:
+            raise TooMany("Too many people are logging in at this moment; try again in a few seconds.")
+        self._there += 1
+        try:
+            async with self._turns:
+                yield
+        finally:
+            self._there -= 1
 
 
 class _People:
@@ -110,9 +132,12 @@ class _People:
     def __init__(self, authenticator: Authenticator, settings: Settings) -> None:
         self._authenticator = authenticator
         self._settings = settings
-        self._attempts = _Rates(settings.login_rate, "attempts from your address")
-        self._tickets = _Rates(TICKETS_PER_MINUTE, "tickets")
-        self._hashing = asyncio.Semaphore(HASHING)
+        self._attempts = _Rates(
+            settings.login_rate, "attempts to log in or register from your network address"
+        )
+        self._guesses = Guesses(settings.login_failure_rate)
+        self._tickets = _Rates(TICKETS_PER_MINUTE, "tickets for this key or token")
+        self._hashing = _Hashing()
 
     async def register(self, request: Request) -> Response:
         self._count_attempt(request)
@@ -120,15 +145,18 @@ class _People:
             raise Forbidden("Nobody can register here; ask whoever runs this server.")
         wanted = await _body(request, _Registration)
         users = self._authenticator.users
-        async with self._hashing:
+        async with self._hashing.turn():
             user = await asyncio.to_thread(users.register, wanted.email, wanted.password, wanted.name)
         return json_response(await self._session(_principal(user), user), HTTPStatus.CREATED)
 
     async def log_in(self, request: Request) -> Response:
         self._count_attempt(request)
         shown = await _body(request, _Login)
-        async with self._hashing:
+        address = address_of(request.scope)
+        async with self._hashing.turn():
+            guess = self._guesses.begin(shown.email, address, _now_s())
             user = await asyncio.to_thread(self._authenticator.users.log_in, shown.email, shown.password)
+        self._guesses.succeeded(guess, shown.email, address)
         return json_response(await self._session(_principal(user), user))
 
     async def refresh(self, request: Request) -> Response:
@@ -147,7 +175,8 @@ class _People:
         principal = access_of(request.scope).known()
         await asyncio.to_thread(self._revoke, principal)
         answer = json_response({"logged_out": True})
-        answer.raw_headers.append((b"set-cookie", set_cookie("", secure=False, max_age_s=0)))
+        over = set_cookie("", secure=is_secure(request.scope), max_age_s=0)
+        answer.raw_headers.append((b"set-cookie", over))
         return answer
 
     async def me(self, request: Request) -> Response:
@@ -168,7 +197,7 @@ class _People:
         principal = access_of(request.scope).known()
         self._tickets.take(principal.credential)
         ticket = await asyncio.to_thread(self._authenticator.passes.ticket, principal)
-        return json_response({"ticket": ticket, "cookie": COOKIE})
+        return json_response({"ticket": ticket, "cookie": cookie_name(request.scope)})
 
     async def _session(self, principal: Principal, user: User) -> dict[str, Any]:
         refresh_token = await asyncio.to_thread(self._authenticator.passes.refresh_token, principal)
@@ -193,7 +222,7 @@ class _People:
             raise InvalidInput("An API key is revoked by DELETE /api/v1/keys/{id}, not logged out.")
 
     def _count_attempt(self, request: Request) -> None:
-        self._attempts.take(request.client.host if request.client else "")
+        self._attempts.take(address_of(request.scope))
 
 
 class _Keys:
@@ -209,7 +238,12 @@ class _Keys:
 
     async def create(self, request: Request) -> Response:
         wanted = await _body(request, _NewKey)
-        expires_s = None if wanted.expires_in_s is None else self._now_s() + wanted.expires_in_s
+        lifetime_s = wanted.expires_in_s
+        if lifetime_s is not None and not 0 < lifetime_s < LONGEST_S:
+            raise InvalidInput(
+                "expires_in_s: seconds from now, above 0 and within 100 years.", field="expires_in_s"
+            )
+        expires_s = None if lifetime_s is None else self._now_s() + lifetime_s
         grants = parse_grants(wanted.grants)
         key, text = await asyncio.to_thread(self._keys.create, wanted.name, grants, expires_s)
         return json_response({**_describe(key), "key": text}, HTTPStatus.CREATED)
@@ -226,6 +260,10 @@ class _Keys:
         if not await asyncio.to_thread(self._keys.revoke, key_id):
             raise KeyNotFound
         return json_response({"id": key_id, "revoked": True})
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _principal(user: User) -> Principal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -13,7 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runcast.errors import (
+    AgentNotFound,
+    ApprovalNotFound,
     Busy,
+    Conflict,
     Forbidden,
     IdentityUnavailable,
     InvalidInput,
@@ -38,9 +42,12 @@ _STATUS: tuple[tuple[type[RuncastError], HTTPStatus], ...] = (
     (InvalidInput, HTTPStatus.BAD_REQUEST),
     (StreamNotFound, HTTPStatus.NOT_FOUND),
     (KeyNotFound, HTTPStatus.NOT_FOUND),
+    (AgentNotFound, HTTPStatus.NOT_FOUND),
+    (ApprovalNotFound, HTTPStatus.NOT_FOUND),
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (IdentityUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (Forbidden, HTTPStatus.FORBIDDEN),
+    (Conflict, HTTPStatus.CONFLICT),
     (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (Restarting, HTTPStatus.SERVICE_UNAVAILABLE),
     (Busy, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -68,7 +75,10 @@ def problem(error: RuncastError, status: HTTPStatus | None = None) -> Response:
     }
     if isinstance(error, InvalidInput) and error.field:
         body["field"] = error.field
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
+    headers = {"Cache-Control": "no-store"}
+    if error.retryable:
+        after_s = error.retry_after_s if isinstance(error, TooMany) else RETRY_AFTER_S
+        headers["Retry-After"] = str(math.ceil(after_s))
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §11.6.1 wants one
     return Response(msgspec.json.encode(body), status.value, headers, MEDIA_TYPE)

@@ -21,7 +21,7 @@ from runcast.transport.sender import SenderSink, ending
 
 HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache, no-transform"),
+    (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
 COMMENT: Final = b":\n\n"
