@@ -138,7 +138,7 @@ class Access:
         if self._holders is not None:
             self.principal = await self._holders.authenticator.by_secret(secret)
 
-    async def renew(self, secret: str, scope: Scope, on_end: OnEnd) -> Callable[[], None]:
+    async def renew(self, secret: str, scope: Scope | None, on_end: OnEnd) -> Callable[[], None]:
         """Take another token or key on a connection that reads `scope`: a new `hold`, before the old one is over.
 
         Call what this returns when the connection is gone, and what the old one has returned now: until then, two
@@ -157,8 +157,10 @@ class Access:
         self.principal = renewed
         return release
 
-    async def hold(self, scope: Scope, on_end: OnEnd) -> Callable[[], None]:
+    async def hold(self, scope: Scope | None, on_end: OnEnd) -> Callable[[], None]:
         """Go on reading `scope` for as long as that is allowed; returns what to call when it is over.
+
+        Without a scope: for as long as all that is granted stays the same.
 
         `on_end` is called when it is not any more: what was shown has expired or was revoked, or the grants have
         changed.
@@ -173,7 +175,7 @@ class Access:
         return await self._hold(self._holders, principal, scope, on_end)
 
     async def _hold(
-        self, holders: Holders, principal: Principal, scope: Scope, on_end: OnEnd
+        self, holders: Holders, principal: Principal, scope: Scope | None, on_end: OnEnd
     ) -> Callable[[], None]:
         held = self._held = await holders.hold(principal, scope, on_end, instead_of=self._held)
         return lambda: holders.release(held)

@@ -49,7 +49,9 @@ class FeedClient:
     event loop.
     """
 
-    holds: Scope | None
+    holds: Scope | None = None
+    goodbye = "everything was told"
+    """Why the socket is closed by 1000 when its subscription has ended."""
 
     def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope) -> None:
         self.bus = bus
@@ -88,7 +90,7 @@ class FeedClient:
     def ended(self, subscriber: Subscriber) -> None:
         """Everything there was to tell `subscriber` is written."""
         del subscriber
-        self.peer.sink.close(NORMAL, "everything was told")
+        self.peer.sink.close(NORMAL, self.goodbye)
 
     def left(self) -> None:
         """The client has gone."""

@@ -52,7 +52,7 @@ class Hold:
 
     __slots__ = ("on_end", "principal", "scope", "seat")
 
-    def __init__(self, principal: Principal, scope: Scope, on_end: OnEnd, seat: _Seat) -> None:
+    def __init__(self, principal: Principal, scope: Scope | None, on_end: OnEnd, seat: _Seat) -> None:
         self.principal = principal
         self.scope = scope
         self.on_end = on_end
@@ -108,7 +108,7 @@ class Holders:
             _count_down(self._unknown, address)
 
     async def hold(
-        self, principal: Principal, scope: Scope, on_end: OnEnd, *, instead_of: Hold | None = None
+        self, principal: Principal, scope: Scope | None, on_end: OnEnd, *, instead_of: Hold | None = None
     ) -> Hold:
         """Count a connection in; `release` it when it is gone. See `Access.hold`.
 
@@ -199,7 +199,7 @@ class Holders:
                 complete = False
         return complete
 
-    def _add(self, principal: Principal, scope: Scope, on_end: OnEnd, instead_of: Hold | None) -> Hold:
+    def _add(self, principal: Principal, scope: Scope | None, on_end: OnEnd, instead_of: Hold | None) -> Hold:
         hold = Hold(principal, scope, on_end, self._seat(_key(principal), instead_of))
         self._held.setdefault(principal, set()).add(hold)
         hold.seat.holds += 1
@@ -244,13 +244,19 @@ def _count_down(counted: Counter[str], key: str) -> None:
         del counted[key]
 
 
-def check_same(principal: Principal, grants: Grants, scope: Scope) -> None:
+def check_same(principal: Principal, grants: Grants, scope: Scope | None) -> None:
     """Let a connection of `principal` that reads `scope` go on under other `grants`, if they show the same of it.
+
+    One that reads no scope in particular (None) goes on if they allow the very same.
 
     Raises:
         Forbidden: they show nothing.
         Restarting: they show another part; the client comes back, and gets that.
     """
+    if scope is None:
+        if grants != principal.grants:
+            raise Restarting("What you may do has changed; reconnect, and go on from your cursors.")
+        return
     if not grants.may_watch(scope):
         raise Forbidden(f"You may no longer read {scope}: what is granted to you has changed.")
     if grants.fingerprint(scope) != principal.grants.fingerprint(scope):

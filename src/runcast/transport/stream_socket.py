@@ -114,8 +114,6 @@ class StreamCodec:
 class StreamClient(FeedClient):
     """One client with any number of subscriptions, at most one of each scope."""
 
-    holds = None
-
     def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope) -> None:
         super().__init__(bus, peer, scope)
         self._subscribed: dict[Scope, Subscriber] = {}

@@ -21,7 +21,7 @@ from runcast.feeds.sessions.listing import (
     session_id,
 )
 from runcast.feeds.sessions.metrics import global_metrics
-from runcast.feeds.sessions.socket import SessionSocket
+from runcast.feeds.sessions.socket import session_socket
 from runcast.kinds.session import encode_document, from_document
 from runcast.kinds.session_bottlenecks import bottlenecks
 from runcast.kinds.session_summary import SUMMARY
@@ -49,7 +49,7 @@ def create_sessions_router(bus: Bus) -> APIRouter:
     """The whole feed over `bus`, for a FastAPI app of one's own. The bus must know the kind `SESSION`."""
     router = APIRouter(tags=["sessions"], route_class=RequestRoute)
     sessions = _Sessions(bus)
-    socket = SessionSocket(bus)
+    socket = session_socket(bus)
     # `:path`: an id with a slash is answered like any other that cannot be, not by a handshake that fails
     router.routes.append(WebSocketRoute("/ws/events/{session_id:path}", socket, name="session_events"))
     router.routes.append(WebSocketRoute("/ws/events", socket, name="all_session_events"))
