@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,10 +81,12 @@ class Bench:
         yield self._shared[app]
 
     @contextmanager
-    def fresh_server(self, app: str, log: Path | None = None) -> Iterator[Server]:
+    def fresh_server(
+        self, app: str, log: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> Iterator[Server]:
         """A server on a new log, or on `log`, which is then left in place."""
         path = log or self.folder / f"log-{next(self._numbers)}.db"
-        server = server_process.start(app, path, self.options.server_core)
+        server = server_process.start(app, path, self.options.server_core, environment or {})
         try:
             yield server
         finally:

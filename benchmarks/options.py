@@ -61,6 +61,20 @@ class Options:
     two_rate: int = 200
     two_seconds: float = 10.0
 
+    workflows: int = 50
+    watchers: int = 20
+    """Of each workflow; one of them reads nothing."""
+    workflow_rate: float = 10.0
+    """Events per second of each."""
+    workflow_s: float = 15.0
+    workflow_event_bytes: int = 200
+
+    plans: int = 200
+    plan_steps: int = 20
+    plan_parallel: int = 4
+    plan_step_s: float = 0.05
+    """How long a step sleeps."""
+
     def shortened(self) -> Options:
         """The same in a few seconds: shows that everything works, measures nothing."""
         return replace(
@@ -87,6 +101,11 @@ class Options:
             storm_rate=200,
             storm_limit_s=30.0,
             two_clients=3,
+            workflows=3,
+            watchers=3,
+            workflow_s=1.0,
+            plans=5,
+            plan_steps=4,
             two_rate=100,
             two_seconds=1.0,
         )

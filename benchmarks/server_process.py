@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +77,8 @@ def installed(app: str) -> bool:
         return False
 
 
-def start(app: str, log: Path, core: int | None) -> Server:
-    """Start a server pinned to `core`, its log in the file `log`, and wait until it is healthy.
+def start(app: str, log: Path, core: int | None, environment: Mapping[str, str]) -> Server:
+    """Start a server pinned to `core`, its log in the file `log`, with `environment` added; wait until it is healthy.
 
     Raises:
         ServerError: it ended, or did not answer within 30 s.
@@ -90,7 +91,7 @@ def start(app: str, log: Path, core: int | None) -> Server:
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **_ENVIRONMENT, **environment},
             cwd=Path(__file__).parent.parent,
         )
     if core is not None:

@@ -9,28 +9,67 @@ if TYPE_CHECKING:
     from runcast.app import create_app
     from runcast.config import Settings
     from runcast.core.filters import EventSubscriptionFilter
+    from runcast.feeds.plans.events import EventType, StreamEvent
+    from runcast.feeds.plans.manager import StreamingManager
+    from runcast.feeds.plans.registered import ClientConnection
+    from runcast.feeds.plans.streaming_routes import create_streaming_router
+    from runcast.feeds.plans.wrapper import StreamingExecutionWrapper
     from runcast.feeds.sessions.manager import WebSocketManager
     from runcast.feeds.sessions.routes import create_sessions_router
+    from runcast.feeds.workflows.manager import ConnectionManager
     from runcast.live.bus import Bus
+    from runcast.runners.plans.context import StepContext
+    from runcast.runners.plans.registry import plan_gate, plan_step
+    from runcast.runners.workflows.context import Context
+    from runcast.runners.workflows.failure import Cancelled, WorkflowError
+    from runcast.runners.workflows.registry import workflow
 
     __version__: str
 
 __all__ = [
     "Bus",
+    "Cancelled",
+    "ClientConnection",
+    "ConnectionManager",
+    "Context",
     "EventSubscriptionFilter",
+    "EventType",
     "Settings",
+    "StepContext",
+    "StreamEvent",
+    "StreamingExecutionWrapper",
+    "StreamingManager",
     "WebSocketManager",
+    "WorkflowError",
     "create_app",
     "create_sessions_router",
+    "create_streaming_router",
+    "plan_gate",
+    "plan_step",
+    "workflow",
 ]
 
 _HOMES = {
     "Bus": "runcast.live.bus",
+    "Cancelled": "runcast.runners.workflows.failure",
+    "ClientConnection": "runcast.feeds.plans.registered",
+    "ConnectionManager": "runcast.feeds.workflows.manager",
+    "Context": "runcast.runners.workflows.context",
     "EventSubscriptionFilter": "runcast.core.filters",
+    "EventType": "runcast.feeds.plans.events",
     "Settings": "runcast.config",
+    "StepContext": "runcast.runners.plans.context",
+    "StreamEvent": "runcast.feeds.plans.events",
+    "StreamingExecutionWrapper": "runcast.feeds.plans.wrapper",
+    "StreamingManager": "runcast.feeds.plans.manager",
     "WebSocketManager": "runcast.feeds.sessions.manager",
+    "WorkflowError": "runcast.runners.workflows.failure",
     "create_app": "runcast.app",
     "create_sessions_router": "runcast.feeds.sessions.routes",
+    "create_streaming_router": "runcast.feeds.plans.streaming_routes",
+    "plan_gate": "runcast.runners.plans.registry",
+    "plan_step": "runcast.runners.plans.registry",
+    "workflow": "runcast.runners.workflows.registry",
 }
 
 

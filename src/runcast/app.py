@@ -26,17 +26,28 @@ from runcast.auth.setup import make_authenticator
 from runcast.auth.store import AuthStore
 from runcast.config import Settings
 from runcast.errors import RuncastError
+from runcast.feeds.plans.manager import StreamingManager
+from runcast.feeds.plans.routes import command_giver, create_plans_router
+from runcast.feeds.plans.streaming_routes import create_streaming_router
+from runcast.feeds.plans.wire import PlanCodec
 from runcast.feeds.sessions.alerts import run_alerts
 from runcast.feeds.sessions.ingest import create_ingest_router
 from runcast.feeds.sessions.listing import run_keeper
 from runcast.feeds.sessions.otlp import create_otlp_router
 from runcast.feeds.sessions.routes import create_sessions_router
 from runcast.feeds.sessions.wire import BatchCodec
-from runcast.kinds.session import SESSION
+from runcast.feeds.system.knowledge import create_knowledge_router
+from runcast.feeds.system.routes import create_system_feed_router
+from runcast.feeds.system.telling import tell_system
+from runcast.feeds.system.wire import system_frames
+from runcast.feeds.workflows.routes import create_workflows_router
+from runcast.feeds.workflows.wire import workflow_frames
+from runcast.kinds.known import KINDS
 from runcast.live.bus import Bus
 from runcast.live.hub import Hub
 from runcast.log.open import open_configured
 from runcast.log.place import auth_file, log_file
+from runcast.runners.assembly import Runners
 from runcast.runners.loading import load_modules
 from runcast.sources.htmlgraph.follow import follow as follow_htmlgraph
 from runcast.sources.spool import follow_spool
@@ -49,16 +60,22 @@ from runcast.transport.limits import LIMITS, ClientLimits
 from runcast.transport.openapi import complete_openapi
 from runcast.transport.pages import create_pages_router
 from runcast.transport.problem import answer_with, handle_http
-from runcast.transport.rest import create_streams_router
+from runcast.transport.rest import FeedCodecs, create_streams_router
 from runcast.transport.stream_socket import create_stream_socket
 from runcast.transport.system import create_system_router
 from runcast.transport.websocket import DRAIN_S
 
 logger = logging.getLogger("runcast.app")
 
-KINDS = (SESSION,)
+CODECS: Final[FeedCodecs] = {
+    "session": BatchCodec,
+    "workflow": lambda _: workflow_frames(),
+    "plan": lambda _: PlanCodec(),
+    "system": lambda _: system_frames(),
+}
+"""What `?codec=feed` means for each kind, by the size of a batch."""
 CORS: Final[dict[str, Any]] = {
-    "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
+    "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
     "allow_headers": ["Authorization", "Content-Type", "Last-Event-ID", "X-API-Key"],
 }
 SWITCH_INTERVAL_S = 0.0005
@@ -81,14 +98,17 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     load_modules(settings.load)
     owned = bus is None
     bus = bus or Bus(open_configured(settings), KINDS, settings)
+    for kind in KINDS:
+        bus.kinds.setdefault(kind.name, kind)
+    runners = Runners.over(bus)
     redact_logs()
     authenticator = make_authenticator(settings, AuthStore(_auth_file(bus.log.url)))
     holders = None if authenticator.is_open else Holders(authenticator, settings, bus.spawn)
     app = FastAPI(
         title="Runcast",
         version=__version__,
-        routes=[*_routes(bus), *create_identity_router(authenticator, settings).routes],
-        lifespan=_lifespan(bus, owned),
+        routes=[*_routes(bus, runners), *create_identity_router(authenticator, settings).routes],
+        lifespan=_lifespan(bus, runners, owned),
         docs_url=None,
         redoc_url=None,
     )
@@ -114,13 +134,18 @@ def _auth_file(url: str) -> Path | None:
     return None if path is None else auth_file(path)
 
 
-def _routes(bus: Bus) -> list[BaseRoute]:
+def _routes(bus: Bus, runners: Runners) -> list[BaseRoute]:
     """All routes, the busiest first. Given as a list: those of an included router are matched three times each."""
     return [
-        *create_streams_router(bus, {"session": BatchCodec}).routes,
+        *create_streams_router(bus, CODECS).routes,
         *create_sessions_router(bus).routes,
         *create_ingest_router(bus).routes,
         *create_otlp_router(bus).routes,
+        *create_workflows_router(bus, runners.workflows).routes,
+        *create_plans_router(runners.plans).routes,
+        *create_streaming_router(StreamingManager(bus=bus), give_command=command_giver(runners.plans)).routes,
+        *create_system_feed_router(bus, runners.model, runners.knowledge).routes,
+        *create_knowledge_router(bus, runners.knowledge).routes,
         *create_firehose_router(bus).routes,
         create_stream_socket(bus),
         *create_system_router(bus, __version__).routes,
@@ -129,7 +154,7 @@ def _routes(bus: Bus) -> list[BaseRoute]:
     ]
 
 
-def _lifespan(bus: Bus, owned: bool) -> Any:
+def _lifespan(bus: Bus, runners: Runners, owned: bool) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         if owned:  # it is the whole server, so the process is its own
@@ -137,17 +162,24 @@ def _lifespan(bus: Bus, owned: bool) -> Any:
         bus.processors.load_entry_points()
         hub = bus.start()
         with _drain_on_signals(hub, bus.settings.drain_s), _end_with_parent():
-            async with _meanwhile(*_works(bus)):
+            async with _meanwhile(*_works(bus, runners)):
                 yield {DRAIN_S: bus.settings.drain_s, LIMITS: ClientLimits(bus.settings, bus.refused)}
         if owned:
             await bus.close()
+        runners.knowledge.close()
 
     return lifespan
 
 
-def _works(bus: Bus) -> list[Coroutine[Any, Any, None]]:
+def _works(bus: Bus, runners: Runners) -> list[Coroutine[Any, Any, None]]:
     """What goes on beside the requests."""
-    works: list[Coroutine[Any, Any, None]] = [run_keeper(bus), run_alerts(bus), follow_spool(bus)]
+    works: list[Coroutine[Any, Any, None]] = [
+        run_keeper(bus),
+        run_alerts(bus),
+        follow_spool(bus),
+        runners.host.run(),
+        tell_system(bus),
+    ]
     if bus.settings.htmlgraph_db:
         works.append(follow_htmlgraph(bus, bus.settings.htmlgraph_db))
     return works

@@ -25,6 +25,7 @@ _COMMANDS = {
     "tail": ("tail:tail", "Print events as they come."),
     "streams": ("streams:streams", "List the streams there are."),
     "show": ("show:show", "Show what a session adds up to."),
+    "knowledge": ("knowledge:knowledge", "Add documents for agents to look things up in; search them."),
     "hook": ("hook:hook", "Take an agent's hook from stdin. Agents call this."),
     "install-hooks": ("install_hooks:install_hooks", "Let Claude Code call our hook."),
     "token": ("token:token", "Make, list and revoke API keys; print a token."),

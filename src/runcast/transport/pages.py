@@ -1,8 +1,10 @@
-"""The live page at `/`: the files of `runcast/web`, served as they are under a strict Content-Security-Policy."""
+"""The pages: `/`, `/workflows`, `/plans`. The files of `runcast/web`, under a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
 import hashlib
+import posixpath
+import re
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Final
@@ -12,29 +14,45 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runcast.transport.permission import PUBLIC, allowed
+from runcast.transport.permission import PUBLIC, Handler, allowed
 from runcast.transport.route import RequestRoute
 from runcast.transport.static import ASK_AGAIN, KEEP, answer_file, make_file, policy, read_files
 
-INDEX: Final = "index.html"
-PLACE: Final = b"{{static}}"
-"""Stands in the page for `/static/{release}`: a new release has new addresses, so files may be kept for ever."""
+PAGES: Final = {
+    "/": "index.html",
+    "/workflows": "workflows.html",
+    "/plans": "plans.html",
+    "/docs": "docs.html",
+}
+"""The file of each page; whoever looks at one run has an address below its page's, which is the same file."""
 
-EARLY: Final = "js/theme.js"
-"""The one script that is no module: it runs before anything is drawn."""
+WITH_RUNS: Final = ("/workflows", "/plans")
+
+PLACE: Final = b"{{static}}"
+"""Stands in a page for `/static/{release}`: a new release has new addresses, so files may be kept for ever."""
+
+HEADER: Final = b"{{header}}"
+"""Stands in a page for what all of them have at the top."""
 
 MODULES: Final = b"{{modules}}"
-"""Stands in the page for links to all modules, so that a browser fetches them at once and not as it finds them."""
+"""Stands in a page for links to all its modules, so that a browser fetches them at once and not as it finds them."""
 
 RELEASE_CHARS: Final = 12
+_AT: Final = re.compile(rb" \{\{at:([^}]*)\}\}")
+_ENTRY: Final = re.compile(rb'<script type="module" src="\{\{static\}\}/([^"]+)"')
+_IMPORT: Final = re.compile(rb'^(?:import|export)\b[^"\']*?\bfrom "(\.[^"]+)"', re.MULTILINE)
 _POLICY: Final = policy()
 
 
 def create_pages_router() -> APIRouter:
-    """`/` and `/static/…`. The files are read once, here: a request can only name what was found then."""
+    """The pages and `/static/…`. The files are read once, here: a request can only name what was found then."""
     router = APIRouter(route_class=RequestRoute, include_in_schema=False)
     pages = _Pages(dict(read_files(files("runcast").joinpath("web"))))
-    router.api_route("/", methods=["GET", "HEAD"])(allowed(PUBLIC, pages.index))
+    for address in PAGES:
+        page = allowed(PUBLIC, pages.page(address))
+        router.api_route(address, methods=["GET", "HEAD"])(page)
+        if address in WITH_RUNS:
+            router.api_route(f"{address}/{{run}}", methods=["GET", "HEAD"])(page)
     router.api_route("/favicon.ico", methods=["GET", "HEAD"])(allowed(PUBLIC, pages.icon))
     router.api_route("/static/{path:path}", methods=["GET", "HEAD"])(allowed(PUBLIC, pages.static))
     return router
@@ -45,12 +63,19 @@ class _Pages:
 
     def __init__(self, bodies: dict[str, bytes]) -> None:
         self._release = _release(bodies)
-        place = f"/static/{self._release}".encode()
-        bodies[INDEX] = bodies[INDEX].replace(MODULES, _preloads(bodies)).replace(PLACE, place)
-        self._files = {path: make_file(path, body) for path, body in bodies.items()}
+        self._pages = {
+            address: make_file(path, _page(address, bodies, self._release)) for address, path in PAGES.items()
+        }
+        self._files = {path: make_file(path, body) for path, body in bodies.items() if _is_part(path)}
 
-    async def index(self, request: Request) -> Response:
-        return answer_file(request, self._files[INDEX], ASK_AGAIN, _POLICY)
+    def page(self, address: str) -> Handler:
+        """The handler of one page."""
+        file = self._pages[address]
+
+        async def page(request: Request) -> Response:
+            return answer_file(request, file, ASK_AGAIN, _POLICY)
+
+        return page
 
     async def icon(self, request: Request) -> Response:
         return answer_file(request, self._files["icon.svg"], ASK_AGAIN, _POLICY)
@@ -65,11 +90,33 @@ class _Pages:
         raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
-def _preloads(bodies: dict[str, bytes]) -> bytes:
-    modules = sorted(path for path in bodies if path.endswith(".js") and path != EARLY)
+def _is_part(path: str) -> bool:
+    return not path.endswith(".html")  # a page has its own address
+
+
+def _page(address: str, bodies: dict[str, bytes], release: str) -> bytes:
+    body = bodies[PAGES[address]].replace(HEADER, bodies["header.html"].rstrip())
+    body = _AT.sub(lambda found: b' aria-current="page"' * (found[1] == address.encode()), body)
+    body = body.replace(MODULES, _preloads(body, bodies))
+    return body.replace(PLACE, f"/static/{release}".encode())
+
+
+def _preloads(page: bytes, bodies: dict[str, bytes]) -> bytes:
+    modules: set[str] = set()
+    for entry in _ENTRY.findall(page):
+        _collect(entry.decode(), bodies, modules)
     return b"\n    ".join(
-        b'<link rel="modulepreload" href="%s/%s">' % (PLACE, path.encode()) for path in modules
+        b'<link rel="modulepreload" href="%s/%s">' % (PLACE, path.encode()) for path in sorted(modules)
     )
+
+
+def _collect(module: str, bodies: dict[str, bytes], found: set[str]) -> None:
+    """Add a module, and all that it imports."""
+    if module in found:
+        return
+    found.add(module)
+    for named in _IMPORT.findall(bodies[module]):
+        _collect(posixpath.normpath(posixpath.join(posixpath.dirname(module), named.decode())), bodies, found)
 
 
 def _release(bodies: dict[str, bytes]) -> str:

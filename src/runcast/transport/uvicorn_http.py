@@ -6,18 +6,21 @@ request for ever. It leans on internals of uvicorn's protocol; `unsupported` say
 
 from __future__ import annotations
 
-from asyncio import TimerHandle, Transport
-from collections.abc import Callable
+from asyncio import Transport
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, Final, cast
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runcast.errors import InvalidInput, RuncastError, TooLarge
+from runcast.transport.deadline import Deadline
 from runcast.transport.limits import TooSlow, limits_in
 from runcast.transport.problem import problem
+from runcast.transport.turns import TURN_S
+from runcast.transport.uvicorn_needs import HTTP as _NEEDED
 
 SLICE_BYTES: Final = 2_048
 """So much is parsed at a time: what a client sends at once may be thousands of small requests."""
@@ -25,12 +28,12 @@ BODY_SLICE_BYTES: Final = 16_384
 """So much in the midst of a body."""
 MAX_WAITING: Final = 8
 """Requests that wait for the answer to an earlier one of their connection; the rest stays unparsed."""
-GIVE_WAY_S: Final = 0.001
-"""Before a request that was sent without waiting for the answer to the one before."""
+READ_BYTES: Final = 64 * 1024
+"""After a read of so much, others have their turn: the loop itself would read on up to 32 times."""
 BODY_STEP_BYTES: Final = 256 * 1024
 """So much of a body, or its end, must come within `request_body_timeout_s`, over and over."""
-CHUNK_OVERHEAD: Final = 9
-"""Bytes on the wire for a byte of a body, at most: one in a chunk of its own takes six."""
+CHUNK_OVERHEAD: Final = 2
+"""Bytes on the wire for a byte of a body, on the whole, beyond what a head may have: each chunk is work, however small."""
 LINGER_S: Final = 2.0
 """How long a refused client may take to read why: closing at once could take the answer from it (RFC 9112 §9.6)."""
 LINGER_BYTES: Final = 16 * 1024 * 1024
@@ -38,32 +41,6 @@ LINGER_BYTES: Final = 16 * 1024 * 1024
 
 IDLE: Final = "idle"
 """Under this name connections are counted that were closed because too many did nothing."""
-
-_NEEDED: Final = frozenset(
-    [
-        "_should_upgrade",
-        "_unset_keepalive_if_required",
-        "app_state",
-        "connection_lost",
-        "connection_made",
-        "cycle",
-        "data_received",
-        "flow",
-        "handle_websocket_upgrade",
-        "headers",
-        "loop",
-        "on_body",
-        "on_header",
-        "on_headers_complete",
-        "on_message_begin",
-        "on_message_complete",
-        "on_response_complete",
-        "on_url",
-        "parser",
-        "pipeline",
-        "transport",
-    ]
-)
 
 
 class BadRequest(InvalidInput):
@@ -96,7 +73,8 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._step_bytes = 0  # of the body, when its deadline was set
         self._surplus_bytes = 0  # that came after the answer
-        self._deadline: TimerHandle | None = None
+        self._parts: list[bytes] = []  # of the body, from what is being parsed
+        self._deadline = Deadline(self.loop)
         self._refusal: tuple[RuncastError, HTTPStatus] | None = None
         self._is_leaving = False
         self._flow: _Flow
@@ -107,11 +85,12 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = self._flow = _Flow(transport)
         self._limits.add_idle(self, self._close_idle)
-        self._set_deadline(self._limits.settings.request_head_timeout_s, self._head_is_late)
+        self._deadline.set(self._limits.settings.request_head_timeout_s, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_leaving = True
         self._forget()
+        self._deadline.close()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
@@ -126,7 +105,10 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
             self._parse_held()
         else:
             self._parse(data)
+            self._hand_over()
             self._expect_more()
+        if len(data) >= READ_BYTES:
+            self._pause_for_others()
 
     # What the parser tells
 
@@ -143,13 +125,12 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        if self.cycle is not None and self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
-            self._surplus_bytes += len(body)
-        super().on_body(body)
+        self._parts.append(body)
 
     def on_message_complete(self) -> None:
+        self._hand_over()
         self._in_body = False
-        self._forget_deadline()
+        self._deadline.forget()
         super().on_message_complete()
 
     # What the app's side tells
@@ -157,7 +138,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The next request of the same piece gives way to everybody else's, and to the log's thread."""
         if self.pipeline:
-            self.loop.call_later(GIVE_WAY_S, self._go_on)
+            self._limits.turns.wait(self._go_on)
         else:
             self._go_on()
 
@@ -180,17 +161,26 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
 
     def _parse_held(self) -> None:
         view, at = memoryview(self._held), 0
-        while at < len(view) and not self._is_leaving and len(self.pipeline) < MAX_WAITING:
+        until_s, is_late = perf_counter() + TURN_S, False
+        while at < len(view) and not self._is_leaving and len(self.pipeline) < MAX_WAITING and not is_late:
             step = BODY_SLICE_BYTES if self._in_body else SLICE_BYTES
             self._parse(view[at : at + step])
             at += step
+            is_late = perf_counter() > until_s
+        self._hand_over()
         self._held = b"" if self._is_leaving else bytes(view[at:])
         if self._held:
             self._read_no_more()
+            if is_late:
+                self._limits.turns.wait(self._parse_on)
         else:
             if self._flow.is_full and not self._is_leaving:
                 self._read_on()
             self._expect_more()
+
+    def _parse_on(self) -> None:
+        if self._held and not self.transport.is_closing() and len(self.pipeline) < MAX_WAITING:
+            self._parse_held()
 
     def _read_no_more(self) -> None:
         """Until answers are complete that are due."""
@@ -201,6 +191,31 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._flow.is_full = False
         if not self.pipeline:
             self.flow.resume_reading()
+
+    def _hand_over(self) -> None:
+        """Give the app what came of the body, in one piece: joining it with the rest takes time by its length."""
+        if not self._parts:
+            return
+        body = b"".join(self._parts)
+        self._parts.clear()
+        if self.cycle is None or self._is_leaving:  # pyright: ignore[reportUnnecessaryComparison]
+            return
+        if self.cycle.response_complete:
+            self._surplus_bytes += len(body)
+        super().on_body(body)
+
+    def _pause_for_others(self) -> None:
+        if not self.flow.read_paused and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_soon(self._resume_after_others)
+
+    def _resume_after_others(self) -> None:
+        if not self.transport.is_closing() and (self._is_leaving or not self._has_enough()):
+            self.flow.resume_reading()
+
+    def _has_enough(self) -> bool:
+        """Whether the app has yet to ask for what came of the body; then reading goes on."""
+        return not self._is_answered() and len(self.cycle.body) > HIGH_WATER_LIMIT
 
     def _parse(self, part: bytes | memoryview) -> None:
         try:
@@ -219,6 +234,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         Nothing may come from a client before its handshake is answered (RFC 6455 §4.1).
         """
         self._forget()
+        self._deadline.close()
         self._is_leaving = True
         if self._should_upgrade():
             self.handle_websocket_upgrade()
@@ -234,7 +250,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
             self._refusal = self._too_many_headers()
             raise self._refusal[0]
         size_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size_bytes > settings.request_head_max_bytes:
+        if size_bytes > settings.request_head_max_bytes or len(self.url) > self._limits.address_max_bytes:
             self._refusal = self._head_too_large()
             raise self._refusal[0]
 
@@ -243,7 +259,8 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._fed_bytes += came_bytes
         settings = self._limits.settings
         excess_bytes = self._fed_bytes - CHUNK_OVERHEAD * self._body_bytes
-        if excess_bytes > settings.request_head_max_bytes + BODY_SLICE_BYTES:
+        is_too_long = self._in_head and len(self.url) > self._limits.address_max_bytes
+        if is_too_long or excess_bytes > settings.request_head_max_bytes + BODY_SLICE_BYTES:
             self._refuse(*self._head_too_large())
         elif len(self.headers) > settings.request_max_headers:
             self._refuse(*self._too_many_headers())
@@ -257,10 +274,11 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         return error, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
     def _head_too_large(self) -> tuple[TooLarge, HTTPStatus]:
-        limit = self._limits.settings.request_head_max_bytes
+        limit = self._limits.address_max_bytes
         if len(self.url) > limit:
             error = TooLarge(f"address: over the limit of {limit} bytes.", field="address")
             return error, HTTPStatus.REQUEST_URI_TOO_LONG
+        limit = self._limits.settings.request_head_max_bytes
         error = TooLarge(f"headers: over the limit of {limit} bytes.", field="headers")
         return error, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
@@ -268,17 +286,16 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
 
     def _expect_more(self) -> None:
         """See to it that what was begun goes on."""
-        if self._deadline is not None or self._is_leaving:
+        if self._deadline.at_s is not None or self._is_leaving:
             return
         settings = self._limits.settings
         if self._in_body:
             self._step_bytes = self._body_bytes
-            self._set_deadline(settings.request_body_timeout_s, self._body_is_late)
+            self._deadline.set(settings.request_body_timeout_s, self._body_is_late)
         elif self._in_head or self._is_answered():  # or empty lines, which begin nothing
-            self._set_deadline(settings.request_head_timeout_s, self._head_is_late)
+            self._deadline.set(settings.request_head_timeout_s, self._head_is_late)
 
     def _head_is_late(self) -> None:
-        self._deadline = None
         if not self._is_answered():
             self._expect_more()  # it cannot be told before an earlier request is answered
         elif self._in_head:
@@ -289,7 +306,6 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
             self.transport.close()  # nothing was asked
 
     def _body_is_late(self) -> None:
-        self._deadline = None
         waits_for_us = self.flow.read_paused or self.cycle.waiting_for_100_continue
         if self._body_bytes - self._step_bytes >= BODY_STEP_BYTES or (
             waits_for_us and not self._is_answered()
@@ -302,17 +318,8 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         )
         self._refuse(error, HTTPStatus.REQUEST_TIMEOUT)
 
-    def _set_deadline(self, after_s: float, act: Callable[[], None]) -> None:
-        self._forget_deadline()
-        self._deadline = self.loop.call_later(after_s, act)
-
-    def _forget_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
     def _forget(self) -> None:
-        self._forget_deadline()
+        self._deadline.forget()
         self._limits.idle.pop(self, None)
 
     # Refusals
@@ -360,7 +367,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
             return
         self.transport.write_eof()
         self._read_on()
-        self._set_deadline(LINGER_S, self.transport.abort)
+        self._deadline.set(LINGER_S, self.transport.abort)
 
     def _throw_away(self, size_bytes: int) -> None:
         self._surplus_bytes += size_bytes

@@ -6,12 +6,12 @@ Given to uvicorn by its `ws=` setting. Each WebSocket scope then has the extensi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import PayloadTooBig
-from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import Protocol
@@ -19,61 +19,27 @@ from websockets.protocol import Protocol
 from runcast.core.frames import DEFLATE_WINDOW_BITS
 from runcast.core.rate import TokenBucket
 from runcast.errors import RuncastError, TooLarge, TooMany
-from runcast.live.codec import Chunk
 from runcast.live.sink import Pressure
+from runcast.transport.frame_link import TransportLink
 from runcast.transport.limits import LIMITS, TooSlow, limits_in
+from runcast.transport.turns import GIVE_WAY_S
+from runcast.transport.uvicorn_needs import WEBSOCKET as _NEEDED
+from runcast.transport.uvicorn_needs import WEBSOCKETS_LIBRARY as _NEEDED_OF_WEBSOCKETS
 from runcast.transport.websocket import DRAIN_S, EXTENSION, REFUSAL, close_code
 
-SLICE_BYTES: Final = 8_192
-"""So much is parsed at a time: what a client sends at once may be thousands of frames."""
+SLICE_BYTES: Final = 256
+"""So much is parsed at a time, and more within a long frame: even this may be dozens of frames."""
+MOST_BYTES: Final = 64 * 1024
+"""So much at a time within a long frame; also, what is read at a time from a client that is refused."""
+FRAMES_AT_ONCE: Final = 32
+"""After about so many in one piece, everybody else has their turn."""
+MESSAGES_AT_ONCE: Final = 16
+"""The same for messages that the app takes without waiting for any."""
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """What is read from a client that is being closed, and thrown away, so that it can read why (RFC 6455 §7.1.1)."""
 
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 """The library itself answers only those handshakes that it could read."""
-
-_NEEDED = frozenset(
-    [
-        "app_state",
-        "close_sent",
-        "close_timeout",
-        "close_timer",
-        "config",
-        "conn",
-        "connection_lost",
-        "curr_msg_data_type",
-        "data_received",
-        "disconnected",
-        "frames",
-        "handle_bytes",
-        "handle_close",
-        "handle_connect",
-        "handle_cont",
-        "handle_parser_exception",
-        "handle_ping",
-        "handle_pong",
-        "handle_text",
-        "handshake_complete",
-        "handshake_initiated",
-        "keepalive_timeout",
-        "loop",
-        "pause_writing",
-        "pending_ping_payload",
-        "ping_timer",
-        "pong_timer",
-        "queue",
-        "read_paused",
-        "resume_writing",
-        "schedule_ping",
-        "send_keepalive_ping",
-        "send_receive_event_to_app",
-        "shutdown",
-        "stop_keepalive",
-        "transport",
-        "writable",
-    ]
-)
-_NEEDED_OF_WEBSOCKETS = frozenset(["close_sent", "current_size", "parser_exc", "reader"])
 
 _EXTENSIONS = [
     # No context is taken over in either direction: a connection needs no memory for it, and frames are shared.
@@ -108,6 +74,10 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self._pong: bytes | None = None
         self._is_leaving = False
         self._thrown_away = 0
+        self._held = b""  # read, and not parsed yet
+        self._has_turn = False
+        self._frames_seen = 0
+        self._taken = 0  # messages, without waiting
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -116,22 +86,26 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             scope["extensions"][EXTENSION] = TransportLink(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, a little at a time, so that who sends too much is stopped in the midst of it.
+        """Take what came, a little at a time: it may be thousands of frames, and others are waiting."""
+        if self._is_leaving:
+            self._throw_away(len(data))
+        elif not self.handshake_initiated:
+            self._shake_hands(data)
+        else:
+            self._held = self._held + data if self._held else data
+            if not self._has_turn:
+                self._parse_held()
 
-        A handshake that could not even be read is answered: uvicorn would leave its client waiting for ever.
-        """
-        view = memoryview(data)
-        for start in range(0, len(view), SLICE_BYTES):
-            if self._is_leaving:
-                self._throw_away(len(view) - start)
-                return
-            super().data_received(bytes(view[start : start + SLICE_BYTES]))
-        self._note_what_is_unfinished()
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            self.handshake_initiated = True
-            self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
-            self.close_sent = True
-            self._leave()
+    async def receive(self) -> Any:
+        """The next message for the app, which lets others go on after some of them."""
+        self._taken = 0 if self.queue.empty() else self._taken + 1
+        if self._taken == MESSAGES_AT_ONCE:
+            self._taken = 0
+            await asyncio.sleep(GIVE_WAY_S)
+        message = await super().receive()
+        if self._held and not self.read_paused:
+            self._wait_for_turn()
+        return message
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -148,6 +122,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._held = b""
         if self.pressure is not None:
             self.pressure.closed()
             self.pressure = None
@@ -278,6 +253,48 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if self._is_leaving:
             self._write_eof()
 
+    def _shake_hands(self, data: bytes) -> None:
+        """Answer also a handshake that could not even be read: uvicorn would leave its client waiting for ever."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.handshake_initiated = True
+            self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
+            self.close_sent = True
+            self._leave()
+
+    def _parse_held(self) -> None:
+        """As much of it as is good for everybody; the rest when the app has taken the messages, and others their turn."""
+        view, at, step, begun = memoryview(self._held), 0, SLICE_BYTES, self._frames_seen
+        while at < len(view) and not self._is_leaving and self._frames_seen < begun + FRAMES_AT_ONCE:
+            seen = self._frames_seen
+            super().data_received(bytes(view[at : at + step]))
+            at += step
+            step = SLICE_BYTES if self._frames_seen > seen else min(4 * step, MOST_BYTES)
+        self._held = b"" if self._is_leaving else bytes(view[at:])
+        if not self._held:
+            self._note_what_is_unfinished()
+        elif self.read_paused:
+            pass  # the app has not taken what came
+        else:
+            self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        """Read nothing more until it is our turn."""
+        if not self.disconnected and not self.transport.is_closing():
+            self.transport.pause_reading()
+            if not self._has_turn:
+                self._has_turn = True
+                self._limits.turns.wait(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._has_turn = False
+        if self.disconnected or self.transport.is_closing():
+            return
+        if self._held:
+            self._parse_held()
+        if not self._held and not self.read_paused:
+            self.transport.resume_reading()
+
     def _write_close(self, close: Close) -> None:
         """Instead of what the library would say, which has given this client up."""
         self.conn.data_to_send()
@@ -298,7 +315,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.stop_keepalive()
         if self.read_paused:
             self.read_paused = False
-            self.transport.resume_reading()
+            self._wait_for_turn()
         if self.close_timer is None:
             # Not a mere close: that would wait for ever for a client that takes nothing.
             self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
@@ -311,11 +328,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self._thrown_away += size_bytes
         if self._thrown_away > LINGER_BYTES:
             self.transport.abort()
+        elif size_bytes >= MOST_BYTES:
+            self._wait_for_turn()
 
     def _may_come(self) -> bool:
         """Whether one more frame may; one too many ends the connection."""
         if self._is_leaving:
             return False
+        self._frames_seen += 1
         if self._frames_left.take(self.loop.time()):
             return True
         rate = self._limits.settings.inbound_frame_rate
@@ -330,46 +350,6 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def _go_away(self) -> None:
         self.close(CloseCode.SERVICE_RESTART, "the server restarts")
-
-
-class TransportLink:
-    """What the scope extension offers: a sink for prepared frames. Belongs to the loop's thread."""
-
-    __slots__ = ("_protocol", "_write")
-
-    def __init__(self, protocol: FrameProtocol) -> None:
-        self._protocol = protocol
-        self._write: Callable[[bytes], None] = protocol.transport.write
-
-    @property
-    def deflate(self) -> bool:
-        """Whether the client takes deflated frames that were made for all (RFC 7692 §7.1.2)."""
-        return any(
-            isinstance(extension, PerMessageDeflate)
-            and extension.local_max_window_bits >= DEFLATE_WINDOW_BITS
-            for extension in self._protocol.conn.extensions
-        )
-
-    def attach(self, pressure: Pressure, limit_bytes: int) -> None:
-        """Tell `pressure` when over `limit_bytes` wait, when less than a quarter does, and of the end."""
-        if self._protocol.disconnected:
-            pressure.closed()  # it left while it was let in; its transport can be asked nothing any more
-            return
-        self._protocol.transport.set_write_buffer_limits(high=limit_bytes, low=limit_bytes // 4)
-        self._protocol.pressure = pressure
-
-    def write(self, chunk: Chunk) -> None:
-        """Hand over whole frames; nothing after a close frame (RFC 6455 §5.5.1)."""
-        if not self._protocol.close_sent and not self._protocol.transport.is_closing():
-            self._write(chunk.data)  # pyright: ignore[reportArgumentType] - the framings of this path make bytes
-
-    def buffered_bytes(self) -> int:
-        """What the transport holds."""
-        return self._protocol.transport.get_write_buffer_size()
-
-    def close(self, code: int, reason: str) -> None:
-        """See `Sink.close`; works for a client that takes nothing, too."""
-        self._protocol.close(code, reason)
 
 
 def _limit_messages(conn: Any, limit_bytes: int) -> None:

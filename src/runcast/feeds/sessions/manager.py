@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-from starlette.websockets import WebSocketState
-
-from runcast.config import Settings
 from runcast.core.closing import NORMAL
 from runcast.core.event import stream_name
 from runcast.core.filters import EVERYTHING, EventSubscriptionFilter
@@ -23,33 +18,16 @@ from runcast.feeds.sessions.wire import BatchCodec
 from runcast.kinds.session import SESSION, from_document
 from runcast.live.bus import Bus
 from runcast.live.cohort import Wish
-from runcast.live.connection import Connection
 from runcast.live.hub import NOW
-from runcast.log.open import open_log
+from runcast.live.subscriber import Subscriber
 from runcast.sources.htmlgraph.database import is_htmlgraph
 from runcast.sources.htmlgraph.follow import follow
 from runcast.transport.framing import TEXTS
-from runcast.transport.sender import SenderSink, ending
+from runcast.transport.own_bus import own_bus
+from runcast.transport.text_client import TextClient, TextSocket, accept, close
 from runcast.transport.websocket import close_code
 
-logger = logging.getLogger("runcast.sessions")
-
 DEFAULT_POLL_INTERVAL_MS = 100.0
-
-
-class TextSocket(Protocol):
-    """What the manager needs of a WebSocket; Starlette's and FastAPI's have it."""
-
-    async def send_text(self, data: str) -> None:
-        """Send one text message."""
-        ...
-
-
-class _Client(NamedTuple):
-    """One connected WebSocket."""
-
-    sink: SenderSink
-    connection: Connection
 
 
 class WebSocketManager:
@@ -83,9 +61,9 @@ class WebSocketManager:
         self.event_batch_window_ms = event_batch_window_ms
         self.poll_interval_ms = poll_interval_ms
         self._followed = None if bus else _htmlgraph(db_path)
-        self._bus = bus or _own_bus(None if self._followed else db_path)
+        self._bus = bus or own_bus([SESSION], None if self._followed else db_path)
         self._following: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
-        self._clients: dict[str, dict[str, _Client]] = {}
+        self._clients: dict[str, dict[str, TextClient]] = {}
 
     async def connect(
         self,
@@ -103,13 +81,13 @@ class WebSocketManager:
             LogError: the log could not be read.
         """
         scope = Scope.of_stream(stream_name(KIND, session_id))
-        await _accept(websocket)
+        await accept(websocket)
         await self._follow()
         await self.disconnect(session_id, client_id)
         try:
             await self._admit(websocket, scope, session_id, client_id, filter or EVERYTHING)
         except Refused as error:
-            await _close(websocket, close_code(error), error.code)
+            await close(websocket, close_code(error), error.code)
             return False
         return True
 
@@ -117,7 +95,7 @@ class WebSocketManager:
         """Send nothing more to that client. Its WebSocket is not closed: it is yours. Idempotent."""
         client = self._clients.get(session_id, {}).get(client_id)
         if client is not None:
-            self._forget(client, session_id, client_id)
+            client.leave()
 
     async def broadcast_event(self, session_id: str, event: Mapping[str, Any]) -> int:
         """Publish a documented event; returned means stored. Returns how many clients here it is for.
@@ -171,16 +149,20 @@ class WebSocketManager:
     ) -> None:
         if len(self._clients.get(session_id, {})) >= self.max_clients_per_session:
             raise TooMany(f"{scope} has its {self.max_clients_per_session} clients here; try again later.")
-        hub = self._bus.hub
-        sink = SenderSink(_sending(websocket), _closing(websocket), hub.buffer_limit_bytes())
-        connection = hub.connect(sink, lambda _: sink.close(NORMAL, "the session has ended"))
-        client = _Client(sink, connection)
+
+        def end(_: Subscriber) -> None:
+            client.sink.close(NORMAL, "the session has ended")
+
+        def forget() -> None:
+            self._forget(client, session_id, client_id)
+
+        client = TextClient(self._bus, websocket, end, forget)
         self._clients.setdefault(session_id, {})[client_id] = client
         try:
-            await hub.subscribe(connection, scope, self._wish(wanted), NOW)
-            await self._bus.spawn(self._serve(client, session_id, client_id))
+            await self._bus.hub.subscribe(client.connection, scope, self._wish(wanted), NOW)
+            await client.begin()
         except BaseException:
-            self._forget(client, session_id, client_id)
+            client.leave()
             raise
 
     def _wish(self, wanted: EventSubscriptionFilter) -> Wish:
@@ -194,30 +176,13 @@ class WebSocketManager:
             window_s=self.event_batch_window_ms / 1000,
         )
 
-    async def _serve(self, client: _Client, session_id: str, client_id: str) -> None:
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None) as giving_up:
-                    client.sink.attach(client.connection, ending(giving_up))
-                    await client.sink.run()
-        finally:
-            self._forget(client, session_id, client_id)
-
-    def _forget(self, client: _Client, session_id: str, client_id: str) -> None:
-        """Stop sending to `client`; another one of the same id stays."""
-        client.sink.stop()
-        client.connection.closed()
+    def _forget(self, client: TextClient, session_id: str, client_id: str) -> None:
+        """Take `client` out; another one of the same id stays."""
         clients = self._clients.get(session_id, {})
         if clients.get(client_id) is client:
             del clients[client_id]
             if not clients:
                 del self._clients[session_id]
-
-
-def _own_bus(db_path: str | os.PathLike[str] | None) -> Bus:
-    settings = Settings.from_env(os.environ)
-    where = os.fspath(db_path) if db_path is not None else settings.log or "memory:"
-    return Bus(open_log(where), [SESSION], settings)
 
 
 def _htmlgraph(db_path: str | os.PathLike[str] | None) -> Path | None:
@@ -226,35 +191,3 @@ def _htmlgraph(db_path: str | os.PathLike[str] | None) -> Path | None:
         return None
     path = Path(os.fspath(db_path).removeprefix("sqlite:///")).expanduser()
     return path if is_htmlgraph(path) else None
-
-
-async def _accept(websocket: TextSocket) -> None:
-    if getattr(websocket, "application_state", None) is WebSocketState.CONNECTING:
-        await websocket.accept()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-
-
-async def _close(websocket: TextSocket, code: int, reason: str) -> None:
-    close = getattr(websocket, "close", None)
-    if close is not None:
-        await close(code, reason)
-
-
-def _sending(websocket: TextSocket) -> Any:
-    async def send(data: bytes | str) -> None:
-        try:
-            await websocket.send_text(data if isinstance(data, str) else data.decode())
-        except Exception as error:  # whatever a WebSocket of any make raises: the client cannot be reached
-            logger.debug("a client is gone: %s", error)
-            raise ConnectionError from error
-
-    return send
-
-
-def _closing(websocket: TextSocket) -> Any:
-    async def close(code: int, reason: str) -> None:
-        try:
-            await _close(websocket, code, reason)
-        except Exception as error:  # as above
-            raise ConnectionError from error
-
-    return close

@@ -1,10 +1,11 @@
-// The server's REST endpoints that the page reads, and nothing about what is done with the answers.
+// The server's REST endpoints that the pages read, and nothing about what is done with the answers.
 
 export class ApiError extends Error {
-  constructor(message, { status = 0, code = "" } = {}) {
+  constructor(message, { status = 0, code = "", field = "" } = {}) {
     super(message);
     this.status = status;
     this.code = code;
+    this.field = field; // what of the request was wrong, such as "steps[2].action"
   }
 }
 
@@ -56,7 +57,14 @@ async function post(path, headers = {}) {
   return answerOf(await fetchOrSay(path, { method: "POST", headers }));
 }
 
-async function get(path, query = {}) {
+/** Send a value as JSON; resolves to the answer's. Raises ApiError. */
+export async function send(path, value = {}, method = "POST") {
+  const headers = { "Content-Type": "application/json", Accept: "application/json" };
+  return answerOf(await fetchOrSay(path, { method, headers, body: JSON.stringify(value) }));
+}
+
+/** The JSON that a path answers. Raises ApiError. */
+export async function get(path, query = {}) {
   const address = new URL(path, location.href);
   for (const [name, value] of Object.entries(query)) {
     if (value !== "" && value !== null && value !== undefined) address.searchParams.set(name, value);
@@ -68,7 +76,7 @@ async function answerOf(response) {
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
   throw new ApiError(problem.detail || `The server answered ${response.status}.`, {
-    status: response.status, code: problem.code,
+    status: response.status, code: problem.code, field: problem.field,
   });
 }
 

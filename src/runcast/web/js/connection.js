@@ -1,9 +1,22 @@
-// One WebSocket of the session feed that comes back by itself, after the last event it has seen.
+// One WebSocket that comes back by itself, after the last event it has seen: of the session feed, or whatever
+// `protocol` it is told to speak.
 //
 // A client of its own right, too:
 //   new Connection({ path: "/ws/events/my-session", batch_size: 50, onEvents: console.log }).open("start");
 
+/** How the session feed is spoken: where to go on from stands in the address. */
+export const SESSION_FEED = {
+  query: (cursor, { batch_size }) => ({ after: cursor, batch_size: String(batch_size) }),
+  greeting: () => null, // what to say first, after a cursor
+  ping: '{"type":"ping"}',
+  eventsOf: (frame) => (frame.type === "batch" ? frame.events : null), // null: a notice
+  refusalOf: () => null, // {message, retryable} if nothing will come any more, although the socket is open
+};
+
+const SILENT = new Set(["pong", "ping", "checkpoint", "subscribed"]); // they say nothing to who watches
+
 export const DEFAULTS = {
+  protocol: SESSION_FEED,
   path: "/ws/events",
   query: {}, // more of the address, such as {filter: {...}} or {poll_interval: 250}
   batch_size: 200,
@@ -87,12 +100,10 @@ export class Connection {
   }
 
   #address() {
-    const { path, query, batch_size } = this.#options;
+    const { path, query, protocol } = this.#options;
     const address = new URL(path, globalThis.location?.href ?? "http://localhost");
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    address.searchParams.set("after", this.#cursor);
-    address.searchParams.set("batch_size", String(batch_size));
-    for (const [name, value] of Object.entries(query)) {
+    for (const [name, value] of Object.entries({ ...protocol.query(this.#cursor, this.#options), ...query })) {
       address.searchParams.set(name, typeof value === "string" ? value : JSON.stringify(value));
     }
     return address.href;
@@ -102,6 +113,8 @@ export class Connection {
     const comesBack = this.#attempt > 0;
     this.#resumed = comesBack ? { events: 0, missed: false, settled: false } : null;
     this.#unanswered = false;
+    const greeting = this.#options.protocol.greeting(this.#cursor);
+    if (greeting) this.#socket.send(greeting);
     this.#timers.ping = setInterval(() => this.#ping(), this.#options.ping_interval_ms);
     this.#tell({ phase: "live", resumed: this.#resumed });
     if (comesBack) this.#settleSoon();
@@ -110,21 +123,30 @@ export class Connection {
   #receive(data) {
     this.#unanswered = false;
     const frame = JSON.parse(data);
-    if (frame.type === "batch") return this.#receiveBatch(frame);
+    const events = this.#options.protocol.eventsOf(frame);
+    if (events) return this.#receiveEvents(events, frame);
     if (frame.cursor) this.#cursor = frame.cursor;
     if (frame.type === "error") this.#refusal = frame;
-    if (frame.type === "pong") return;
+    if (SILENT.has(frame.type)) return;
+    const refused = this.#options.protocol.refusalOf(frame);
+    if (refused) return this.#leave(refused);
     if (this.#resumed && (frame.type === "gap" || frame.type === "reset")) this.#resumed.missed = true;
     this.#options.onNotice(frame);
   }
 
-  #receiveBatch(frame) {
-    this.#cursor = frame.events.at(-1)?.cursor ?? this.#cursor;
+  #receiveEvents(events, frame) {
+    this.#cursor = events.at(-1)?.cursor ?? this.#cursor;
     if (this.#resumed && !this.#resumed.settled) {
-      this.#resumed.events += frame.events.length;
+      this.#resumed.events += events.length;
       this.#settleSoon();
     }
-    this.#options.onEvents(frame.events, frame);
+    this.#options.onEvents(events, frame);
+  }
+
+  #leave({ message, retryable }) {
+    const socket = this.#socket;
+    this.#closed(retryable ? 1013 : 1008, message);
+    socket.close(1000);
   }
 
   #settleSoon() {
@@ -144,7 +166,7 @@ export class Connection {
       socket.close();
     } else {
       this.#unanswered = true;
-      socket.send('{"type":"ping"}');
+      socket.send(this.#options.protocol.ping);
     }
   }
 

@@ -1,0 +1,78 @@
+"""Markdown as a document: sections by its headings, and blocks as markdown-it finds them, in the author's own words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from runcast.runners.knowledge.text import decode
+from runcast.runners.knowledge.values import Parsed, Section
+
+MEDIA_TYPE: Final = "text/markdown"
+_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
+_TITLE: Final = re.compile(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE)
+_MARKS: Final = (
+    (re.compile(r"!?\[([^\]\n]*)\]\([^()\s]*(?:\s+\"[^\"\n]*\")?\)"), r"\1"),  # links and images
+    (re.compile(r"<(https?://[^<>\s]+)>"), r"\1"),
+    (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])"), r"\1"),
+    (re.compile(r"`+([^`\n]+?)`+"), r"\1"),
+    (re.compile(r"</?[a-zA-Z][^<>\n]{0,200}>"), ""),
+    (re.compile(r"\\([!-/:-@\[-`{-~])"), r"\1"),
+)
+
+_blocks: Final = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"], ignoreInvalid=True)
+"""Only blocks are asked for: what is within a line stays as it was written."""
+
+
+def read_markdown(name: str, data: bytes) -> Parsed:
+    """Sections by headings; the title is that of the front matter, or the only heading of the first level, or the name."""
+    text, note = decode(name, data)
+    title = ""
+    front = _FRONT_MATTER.match(text)
+    if front:
+        text = text[front.end() :]
+        named = _TITLE.search(front[1])
+        title = named[1] if named else ""
+    sections = list(_sections(text))
+    tops = {section.path[0] for section in sections if section.path and section.path[0]}
+    return Parsed(
+        media_type=MEDIA_TYPE,
+        title=title or (tops.pop() if len(tops) == 1 else name),
+        sections=sections,
+        note=note,
+    )
+
+
+def _sections(text: str) -> Iterator[Section]:
+    """One for each heading, also those without text; what stands before the first has an empty path."""
+    lines = text.split("\n")
+    path: list[tuple[int, str]] = []
+    blocks: list[str] = []
+    tokens = _blocks.parse(text)
+    for index, token in enumerate(tokens):
+        if token.level or token.nesting < 0 or token.map is None:
+            continue
+        if token.type == "heading_open":
+            yield Section(tuple(heading for _, heading in path), blocks)
+            level, heading = int(token.tag[1:]), plain(_content(tokens, index))
+            path = [*(outer for outer in path if outer[0] < level), (level, heading)]
+            blocks = []
+        elif token.type != "hr":
+            blocks.append("\n".join(lines[token.map[0] : token.map[1]]))
+    yield Section(tuple(heading for _, heading in path), blocks)
+
+
+def _content(tokens: list[Token], index: int) -> str:
+    return tokens[index + 1].content if index + 1 < len(tokens) else ""
+
+
+def plain(markdown: str) -> str:
+    """Markdown of a line or a paragraph without its marks, for people to read as a sentence."""
+    for mark, replacement in _MARKS:
+        markdown = mark.sub(replacement, markdown)
+    return markdown.strip()

@@ -1,0 +1,51 @@
+"""The runner of plans, as the host of runners knows it: what is open, and running it."""
+
+from __future__ import annotations
+
+from runcast.kinds.plan import PLAN
+from runcast.kinds.plan_fold import PLAN_STATE
+from runcast.kinds.plan_state import PlanState
+from runcast.live.bus import Bus
+from runcast.runners.claim import Claim
+from runcast.runners.plans.run import PlanRun
+from runcast.runners.plans.schedule import decide
+from runcast.runners.plans.shared import Shared
+
+
+class PlanRunner:
+    """Runs those plans of a log that were started with steps for us, and obeys the commands to them.
+
+    A plan that waits for a person, paused or for a review, is not open: nobody holds it, it takes no place among
+    `max_plans`, and a command opens it again, in whichever process.
+    """
+
+    kind = PLAN.name
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._bus: Bus = shared.bus
+
+    async def is_open(self, stream: str) -> bool:
+        """Whether something is to be done about it: a command to answer, a step to begin, one that somebody lost.
+
+        Raises:
+            LogError: the log could not be read.
+        """
+        state = await self._bus.fold(stream, PLAN_STATE)
+        return state.managed and (bool(state.pending) or not (state.is_over or self._is_parked(state)))
+
+    async def is_ending(self, stream: str) -> bool:
+        """Whether a command to cancel it waits: that needs no place among those that run.
+
+        Raises:
+            LogError: the log could not be read.
+        """
+        state = await self._bus.fold(stream, PLAN_STATE)
+        return state.managed and any(command.command == "cancel" for command in state.pending.values())
+
+    async def run(self, claim: Claim) -> None:
+        """Until the plan is over, or nothing is to be done without a command. See `PlanRun.run`."""
+        await PlanRun(claim, self._shared).run()
+
+    def _is_parked(self, state: PlanState) -> bool:
+        return decide(state, self._bus.now_us(), {}, self._bus.settings.plan_parallel_steps).parked

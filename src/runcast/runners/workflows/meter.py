@@ -1,0 +1,51 @@
+"""What a run uses: tokens, calls of the model, time to the first delta, memory of the process."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from runcast.runners.model import Usage
+
+_STATM = Path("/proc/self/statm")
+
+
+class Meter:
+    """Counts for one agent, or for a whole run."""
+
+    def __init__(self, tokens: int = 0, llm_calls: int = 0) -> None:
+        self.tokens = tokens
+        self.llm_calls = llm_calls
+        self.model: str | None = None
+        self._latency_s = 0.0
+        self._timed = 0
+
+    def count(self, usage: Usage | None, model: str) -> None:
+        """A call of the model has ended; `model` is its name if it did not say more."""
+        self.llm_calls += 1
+        self.model = model
+        if usage is not None:
+            self.tokens += usage.input_tokens + usage.output_tokens
+            self.model = usage.model or model
+            self._latency_s += usage.latency_s
+            self._timed += 1
+
+    def metrics(self) -> dict[str, Any]:
+        """The data of a `resource_metrics` event; the latency is the mean of the calls counted here."""
+        return {
+            "tokens": self.tokens,
+            "llm_calls": self.llm_calls,
+            "llm_latency_ms": round(1000 * self._latency_s / self._timed, 1) if self._timed else 0.0,
+            "memory_mb": round(memory_bytes() / 2**20, 1),
+        }
+
+
+def memory_bytes() -> int:
+    """What this process has in memory now; where that cannot be known, the most that it ever had."""
+    if _STATM.exists():
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
