@@ -32,7 +32,6 @@ from runcast.feeds.plans.streaming_routes import create_streaming_router
 from runcast.feeds.plans.wire import PlanCodec
 from runcast.feeds.sessions.alerts import run_alerts
 from runcast.feeds.sessions.ingest import create_ingest_router
-from runcast.feeds.sessions.listing import run_keeper
 from runcast.feeds.sessions.otlp import create_otlp_router
 from runcast.feeds.sessions.routes import create_sessions_router
 from runcast.feeds.sessions.wire import BatchCodec
@@ -45,6 +44,7 @@ from runcast.feeds.workflows.wire import workflow_frames
 from runcast.kinds.known import KINDS
 from runcast.live.bus import Bus
 from runcast.live.hub import Hub
+from runcast.live.keeper import keep_snapshots
 from runcast.log.open import open_configured
 from runcast.log.place import auth_file, log_file
 from runcast.runners.assembly import Runners
@@ -174,7 +174,7 @@ def _lifespan(bus: Bus, runners: Runners, owned: bool) -> Any:
 def _works(bus: Bus, runners: Runners) -> list[Coroutine[Any, Any, None]]:
     """What goes on beside the requests."""
     works: list[Coroutine[Any, Any, None]] = [
-        run_keeper(bus),
+        *(keep_snapshots(bus, kind.name) for kind in KINDS if kind.folds),
         run_alerts(bus),
         follow_spool(bus),
         runners.host.run(),

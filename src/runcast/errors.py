@@ -24,6 +24,7 @@
     │   └── Restarting            (retryable) this process takes no new clients any more
     ├── LogError                  the log cannot do it
     │   ├── Busy                  (retryable) the append queue is full or the file stays locked
+    │   ├── LogUnavailable        (retryable) the server that keeps the log does not answer
     │   ├── LogClosed             (retryable)
     │   ├── LogFull               (retryable) no space is left on the disk
     │   ├── LogReadOnly
@@ -238,6 +239,14 @@ class Busy(LogError):
     code = "busy"
     retryable = True
     message = "The log is busy; nothing was stored. Try again in a moment."
+
+
+class LogUnavailable(LogError):
+    """The server that keeps the log does not answer. It may have stored the events: an `id` makes repeating harmless."""
+
+    code = "log_unavailable"
+    retryable = True
+    message = "The log's server does not answer; try again in a moment."
 
 
 class LogClosed(LogError):

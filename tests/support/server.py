@@ -35,6 +35,7 @@ PROTOCOLS: dict[str, Any] = {
     "fast": FrameProtocol,
     "portable": "websockets-sansio",
     "legacy": "websockets",  # uvicorn's older one, which a user may have chosen
+    "none": "none",
 }
 WAIT_S = 20.0
 """How long anything may take that a test waits for; only ever reached by a test that fails."""

@@ -45,12 +45,11 @@ class Place(Protocol):
 
 def knowledge(
     action: Literal["add", "list", "search", "remove"],
-    words: Annotated[
-        tuple[str, ...],
-        Parameter(help="files and folders to add, what to search for, or the names of documents to remove"),
-    ] = (),
     /,
-    *,
+    *words: Annotated[
+        str,
+        Parameter(help="files and folders to add, what to search for, or the names of documents to remove"),
+    ],
     limit: Annotated[int, Parameter(help="passages that a search shows, at most 50")] = 5,
     json: Annotated[bool, Parameter(negative=(), help="answer as JSON")] = False,
     where: Where | None = None,

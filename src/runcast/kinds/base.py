@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar, cast
 
 import msgspec
@@ -69,7 +69,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
     `starts` and `terminals` are event types that begin and end a run. `watch_from` is where a watcher begins who
     does not say: `start` of the current run, or `now`. `normalise` returns the fields
-    to be stored and leaves the publisher's as they are; it raises `InvalidEvent` naming the field.
+    to be stored and leaves the publisher's as they are; it raises `InvalidEvent` naming the field. `refers` names
+    other streams of which something is told to whoever reads what comes of an event: a publisher must be allowed
+    to read those.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     watch_from: Literal["start", "now"] = "start"
     normalise: Callable[[Publish], dict[str, Any]] = lambda publish: move_reserved(publish.data)
     folds: Mapping[str, Fold[Any]] = {}
+    refers: Callable[[Publish], Sequence[str]] | None = None
 
     def edge(self, event_type: str) -> Edge:
         """What an event of this type does to its run."""

@@ -37,7 +37,7 @@ def read_command(step_id: object, data: Mapping[str, Any]) -> Command:
     Raises:
         InvalidInput: something that this command needs is missing or cannot be; names the field.
     """
-    name = _text(data, "command", 100)
+    name = _required(_text(data, "command", 100), "command")
     if name not in COMMANDS:
         known = ", ".join(sorted(COMMANDS))
         raise InvalidInput(f'command: there is no command "{name}"; there are: {known}.', field="command")

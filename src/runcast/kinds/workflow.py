@@ -91,6 +91,12 @@ def to_frame(event: Event, cursor: str = "") -> dict[str, Any]:
     return msgspec.json.decode(encode_frame(event, cursor))
 
 
+def refers(publish: Publish) -> list[str]:
+    """The stream of the workflow that is followed up: its synthesis is given to the agents of this one."""
+    parent = publish.data.get("parent_workflow_id") if publish.type == CREATED else None
+    return [f"{_PREFIX}{parent}"] if isinstance(parent, str) else []
+
+
 # --- the envelope's names in data ---------------------------------------------------------------
 
 
@@ -128,5 +134,6 @@ WORKFLOW: Final = Kind(
     terminals=frozenset({COMPLETE, ERROR}),
     watch_from="start",
     normalise=normalise,
+    refers=refers,
     folds={WORKFLOW_STATE.name: WORKFLOW_STATE, WORKFLOW_SUMMARY.name: WORKFLOW_SUMMARY},
 )

@@ -13,6 +13,7 @@ from runcast.runners.knowledge.place import knowledge_file
 from runcast.runners.llm import make_model
 from runcast.runners.model import LanguageModel
 from runcast.runners.plans.service import Plans
+from runcast.runners.threads import WorkThreads
 from runcast.runners.workflows.service import Workflows
 
 
@@ -35,6 +36,7 @@ class Runners(msgspec.Struct, frozen=True):
         settings = msgspec.structs.replace(bus.settings, log=bus.log.url)
         knowledge = KnowledgeBase(knowledge_file(settings))
         model = make_model(settings, knowledge)
-        workflows = Workflows(bus, model, knowledge)
-        plans = Plans(bus, model, knowledge)
+        threads = WorkThreads(settings.runner_threads)
+        workflows = Workflows(bus, model, knowledge, threads=threads)
+        plans = Plans(bus, model, knowledge, threads=threads)
         return cls(model, knowledge, workflows, plans, RunnerHost(bus, [workflows, plans.runner]))

@@ -134,8 +134,9 @@ class ChatModel:
         self, openai: Any, messages: Sequence[Message], max_tokens: int | None, answer: _Answer
     ) -> AsyncGenerator[Delta]:
         now = asyncio.get_running_loop().time
+        client = self._client(openai)  # making it takes longer than a request does
         async with asyncio.timeout(self._timeout_s):
-            stream = await self._request(openai, messages, max_tokens)
+            stream = await self._request(client, messages, max_tokens)
         async with stream:
             chunks = aiter(stream)
             silent_at_s = now() + self._timeout_s
@@ -151,9 +152,11 @@ class ChatModel:
                     silent_at_s = now() + self._timeout_s  # what the reader took is not the model's time
         answer.check_end()
 
-    async def _request(self, openai: Any, messages: Sequence[Message], max_tokens: int | None) -> Any:
+    async def _request(
+        self, client: openai.AsyncOpenAI, messages: Sequence[Message], max_tokens: int | None
+    ) -> Any:
         """Begin an answer; once more without asking for its cost, if that is what an older API refuses."""
-        create: Any = self._client(openai).chat.completions.create
+        create: Any = client.chat.completions.create
         wanted: dict[str, Any] = {
             "model": self._endpoint.model,
             "messages": [msgspec.to_builtins(message) for message in messages],
@@ -164,8 +167,8 @@ class ChatModel:
         if self._counts_usage:
             try:
                 return await create(**wanted, stream_options={"include_usage": True})
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if "stream_options" not in str(error):
+            except _import_openai().APIStatusError as error:
+                if error.status_code not in {400, 422} or "stream_options" not in str(error):
                     raise
                 self._counts_usage = False
         return await create(**wanted)

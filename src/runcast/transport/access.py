@@ -18,6 +18,7 @@ from runcast.auth.visible import Visible
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.core.scope import Scope
 from runcast.errors import Forbidden, Restarting, RuncastError, Unauthenticated
+from runcast.kinds.base import Kind, Publish
 from runcast.transport.holders import Hold, Holders, check_same
 
 KEY: Final = "runcast.access"
@@ -74,6 +75,17 @@ class Access:
                 raise Forbidden(
                     f"You may not write to {stream}: no write grant of your key or token covers it."
                 )
+
+    def check_publish(self, kind: Kind, events: Iterable[Publish]) -> None:
+        """Let whoever asks publish `events` of one kind to streams that they may write: for what these refer to.
+
+        Raises:
+            Unauthenticated, Forbidden: they may not.
+        """
+        if kind.refers is not None:
+            for event in events:
+                for stream in kind.refers(event):
+                    self.check_read(stream)
 
     def check_observe(self) -> None:
         """Let whoever asks see what the server does for everybody: that takes reading everything.

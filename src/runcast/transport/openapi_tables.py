@@ -199,7 +199,10 @@ _STEP: Final = object_schema(
     max_attempts={"type": "integer", "minimum": 1, "maximum": 10, "default": 3},
     backoff_s={"type": "number", "minimum": 0, "maximum": 3_600, "default": 1.0},
     timeout_s={"type": ["number", "null"]},
-    quality_gate={"type": ["object", "null"], "description": "min_score, on_fail (retry, review, fail), check"},
+    quality_gate={
+        "type": ["object", "null"],
+        "description": "min_score, on_fail (retry, review, fail), check",
+    },
 )
 
 

@@ -112,6 +112,7 @@ class _Streams:
         body = await read_body(request, self._bus.settings.request_max_bytes)
         values = decode_mappings(body, request.headers.get("content-type", ""))
         events = [native_publish(stream, value, index) for index, value in enumerate(values)]
+        access_of(request.scope).check_publish(self._bus.kind(stream), events)
         appended = await self._bus.publish_all(events)
         return json_response(receipt(stream, appended))
 

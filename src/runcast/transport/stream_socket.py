@@ -202,6 +202,7 @@ class StreamClient(FeedClient):
         if not op.events:
             raise InvalidInput("events: at least one is expected.", field="events")
         events = [native_publish(op.stream, value, index) for index, value in enumerate(op.events)]
+        self.access.check_publish(self.bus.kind(op.stream), events)
         appended = await self.bus.publish_all(events)
         self.tell(_message("published", id=op.id, **receipt(op.stream, appended)))
 

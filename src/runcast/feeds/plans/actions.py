@@ -51,6 +51,13 @@ class Action(msgspec.Struct):
         return said
 
 
+class _Named(msgspec.Struct):
+    """What a message is called, even if the rest of it is wrong."""
+
+    id: str | int | None = None
+
+
+_decode_id = msgspec.json.Decoder(_Named).decode
 _decode = msgspec.json.Decoder(Action).decode
 
 
@@ -73,6 +80,15 @@ def read_action(text: str) -> Action:
     if action.action in STEP_COMMANDS and action.step_id is None:
         raise InvalidInput("step_id: which step is missing.", field="step_id")
     return action
+
+
+def id_in(text: str) -> dict[str, Any]:
+    """The `id` of a message that was not understood, so that its error can be told apart; nothing if it has none."""
+    try:
+        name = _decode_id(text).id
+    except (ValueError, RecursionError):
+        return {}
+    return {} if name is None or len(str(name)) > MAX_ID_CHARS else {"id": name}
 
 
 def _misread(reason: str) -> InvalidInput:

@@ -80,12 +80,13 @@ class Registered:
     def unregister(self, client_id: str, websocket: TextSocket | None) -> None:
         """Let those of this id go, but for the successor of one that the same task, or `websocket`, was."""
         task = asyncio.current_task()
+        was_replaced = websocket is None and self._was_replaced(task, client_id)
         for client in self._clients.of(client_id):
             own = self._own.get(client)
             if websocket is not None:
                 is_meant = own is not None and own.text.websocket is websocket
             else:
-                is_meant = (own is not None and own.task is task) or not self._was_replaced(task, client_id)
+                is_meant = not was_replaced or (own is not None and own.task is task)
             if is_meant:
                 self.let_go(client)
 

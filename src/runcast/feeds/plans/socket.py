@@ -11,7 +11,7 @@ from runcast.core.event import START, format_time
 from runcast.core.filters import EVERYTHING
 from runcast.core.scope import Scope
 from runcast.errors import InvalidInput, RuncastError
-from runcast.feeds.plans.actions import Action, read_action
+from runcast.feeds.plans.actions import Action, id_in, read_action
 from runcast.feeds.plans.clients import Clients, PlanClient, check_client_id, owner_of
 from runcast.feeds.plans.commands import GiveCommand
 from runcast.feeds.plans.events import KIND, plan_stream
@@ -104,8 +104,15 @@ class SocketClient(FeedClient):
         return control("authenticated", self.bus.now_us(), {"sub": principal.sub, "expires": expires})
 
     def hear(self, text: str) -> Awaitable[None] | None:
-        """Do what the client asks for; whatever goes wrong with that, the connection goes on."""
-        action = read_action(text)
+        """Do what the client asks for; whatever goes wrong with that, the connection goes on.
+
+        One thing after the other: while a command waits for its answer, what is said next waits for that.
+        """
+        try:
+            action = read_action(text)
+        except InvalidInput as error:
+            self._refuse(error, SYSTEM, id_in(text))
+            return None
         match action.action:
             case "ping":
                 self._pong(action)
@@ -121,9 +128,12 @@ class SocketClient(FeedClient):
         try:
             await act(action)
         except RuncastError as error:
-            self.bus.refused[error.code] += 1
             plan_id = SYSTEM if isinstance(error, InvalidInput) else action.plan_id or SYSTEM
-            self.tell(error_message(error, self.bus.now_us(), plan_id, action.answered()))
+            self._refuse(error, plan_id, action.answered())
+
+    def _refuse(self, error: RuncastError, plan_id: str, answers: dict[str, Any]) -> None:
+        self.bus.refused[error.code] += 1
+        self.tell(error_message(error, self.bus.now_us(), plan_id, answers))
 
     def _pong(self, action: Action) -> None:
         self.client.heard()

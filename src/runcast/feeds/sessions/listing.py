@@ -11,7 +11,6 @@ from runcast.errors import InvalidInput
 from runcast.kinds.session_summary import SUMMARY, summary_document
 from runcast.live.bus import Bus
 from runcast.live.folds import State, newest_states
-from runcast.live.keeper import keep_snapshots
 from runcast.log.base import StreamInfo
 from runcast.transport.listing import readable
 from runcast.transport.params import Query, choice_param, integer_param, text_param
@@ -87,11 +86,6 @@ def describe(bus: Bus, info: StreamInfo) -> dict[str, Any]:
 def describe_summary(info: StreamInfo, state: State[Any]) -> dict[str, Any]:
     """What a session is about."""
     return {"behind": state.behind, "summary": summary_document(state.value, over=info.ended)}
-
-
-async def run_keeper(bus: Bus) -> None:
-    """Keep what the list shows up to date, until cancelled; see `keep_snapshots`."""
-    await keep_snapshots(bus, KIND)
 
 
 def session_id(info: StreamInfo) -> str:

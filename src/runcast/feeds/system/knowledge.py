@@ -88,11 +88,11 @@ class _Knowledge:
 
     async def add(self, request: Request) -> Response:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        name = text_param(query_of(request), "name", "")
         body = await read_body(request, self._bus.settings.request_max_bytes)
-        if content_type == JSON and not name:
+        if content_type == JSON:
             ingested = await self._call(lambda: self._add_upload(body))
         else:
+            name = text_param(query_of(request), "name", "")
             ingested = await self._call(lambda: self._knowledge.add(body, name, content_type))
         await self._bus.publish(EVENTS, INGESTED, ingested_data(ingested))
         return json_response(ingested, HTTPStatus.OK if ingested.unchanged else HTTPStatus.CREATED)

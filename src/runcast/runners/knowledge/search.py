@@ -147,9 +147,16 @@ def _found_in(
     )
     for term in terms:
         if term.documents:
-            found = [set(connection.execute(*_having(term, stem)).fetchall()) for stem in term.stems]
-            yield term, sorted(rowid for (rowid,) in set.intersection(*found))
+            yield term, sorted(_having_all(connection, term))
     connection.execute("DELETE FROM temp.asked")
+
+
+def _having_all(connection: sqlite3.Connection, term: _Term) -> set[int]:
+    """The chunks with all parts of a word."""
+    found: list[set[int]] = [
+        {row[0] for row in connection.execute(*_having(term, stem))} for stem in term.stems
+    ]
+    return found[0].intersection(*found[1:])
 
 
 def _having(term: _Term, stem: str) -> tuple[str, tuple[str, ...]]:

@@ -43,7 +43,7 @@ class Dependency(msgspec.Struct, frozen=True):
         return self.status == "skipped"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True):
     """What a model has answered, and what it has cost."""
 
     text: str
@@ -159,7 +159,7 @@ class StepContext:
         """
         return self.ask(messages, max_tokens=max_tokens).text
 
-    def ask(self, messages: Messages, *, max_tokens: int | None = None) -> Answer:
+    def ask(self, messages: Messages, *, max_tokens: int | None = None) -> Reply:
         """As `llm`, with what the answer has cost."""
         if self._resources.model is None:
             raise ModelUnavailable("This process has no language model for steps of plans.")
@@ -188,7 +188,7 @@ class StepContext:
 
 async def _ask(
     model: LanguageModel, messages: Sequence[Message], max_tokens: int | None, ctx: StepContext
-) -> Answer:
+) -> Reply:
     """The whole answer; its pieces are told in groups, the first at once."""
     parts: list[str] = []
     told, told_at = 0, float("-inf")
@@ -207,7 +207,7 @@ async def _ask(
         ctx.tell_text(rest, len(text.split()))
     usage = usage or Usage(input_tokens=0, output_tokens=0, model=model.name, latency_s=0.0, estimated=True)
     ctx.spend(usage)
-    return Answer(text, usage)
+    return Reply(text, usage)
 
 
 def _stream(model: LanguageModel, messages: Sequence[Message], max_tokens: int | None) -> Any:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from runcast.errors import InvalidInput
-from runcast.kinds.plan_definition import RESEARCH
 from runcast.runners.knowledge.words import STOP_WORDS
 from runcast.runners.material import write_passage, write_passages
 from runcast.runners.model import Message
-from runcast.runners.plans.registry import ACTIONS
 
 if TYPE_CHECKING:
     from runcast.runners.knowledge import Passage
@@ -116,6 +114,3 @@ def _count(value: object, name: str, default: int, most: int) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
         return value
     raise InvalidInput(f"params.{name}: an integer from 0 to {most} is expected.", field=f"params.{name}")
-
-
-ACTIONS.add(RESEARCH, research)

@@ -15,25 +15,23 @@ from runcast.errors import Conflict, StreamGap, StreamNotFound, StreamReset
 from runcast.kinds.base import Publish
 from runcast.kinds.plan import PLAN
 from runcast.kinds.plan_commands import COMMAND_EVENT, check, command_data, read_command
-from runcast.kinds.plan_definition import PlanDefinition, parse_plan
+from runcast.kinds.plan_definition import RESEARCH, PlanDefinition, parse_plan
 from runcast.kinds.plan_document import plan_document
 from runcast.kinds.plan_fold import PLAN_STATE
 from runcast.kinds.plan_state import Command, PlanState
 from runcast.live.bus import Bus
 from runcast.runners.knowledge import KnowledgeBase
 from runcast.runners.model import LanguageModel
-from runcast.runners.plans import research
 from runcast.runners.plans.context import Resources
 from runcast.runners.plans.doing import Functions
-from runcast.runners.plans.registry import load_entry_points
+from runcast.runners.plans.registry import ACTIONS, load_entry_points
+from runcast.runners.plans.research import research
 from runcast.runners.plans.runner import PlanRunner
 from runcast.runners.plans.shared import Shared, Slots, Threads
 from runcast.runners.threads import WorkThreads
 
 ANSWER_WITHIN_S: Final = 5.0
 REFUSED: Final = "command_refused"
-
-assert research.research  # imported for its action
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +76,8 @@ class Plans:
     ) -> None:
         settings = bus.settings
         self.bus = bus
-        self.functions = functions or Functions()
+        self.functions = functions or _registered()
         bus.kinds.setdefault(PLAN.name, PLAN)
-        if functions is None:
-            load_entry_points()
         self.runner = PlanRunner(
             Shared(
                 bus,
@@ -196,6 +192,14 @@ class Plans:
         if answer.type == REFUSED:
             return _outcome(command, "refused", reason=_data(answer).get("reason"), answer=answer)
         return _outcome(command, "done", answer=answer)
+
+
+def _registered() -> Functions:
+    """What decorators and installed packages have registered, and "research", unless somebody has one of their own."""
+    if RESEARCH not in ACTIONS:
+        ACTIONS.add(RESEARCH, research)
+    load_entry_points()
+    return Functions()
 
 
 async def _find_answer(bus: Bus, stream: str, after: str, command_id: str) -> Event | None:

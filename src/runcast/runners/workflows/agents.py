@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from runcast.errors import InvalidInput
 from runcast.kinds.workflow_state import Agent as Known
 from runcast.runners.model import LanguageModel, Message
 from runcast.runners.threads import WorkThreads
@@ -106,10 +107,16 @@ class Agents:
         active = self.at_work.pop(agent_id, None) or _Active(self._since_s())
         if isinstance(outcome.error, Cancelled):
             raise asyncio.CancelledError
+        self._estimate.finish_agent(_now_s())
         if outcome.result is None:
             error = outcome.error or WorkflowError(f"agent {agent_id} ended without a result.")
             return await self._failed(agent, agent_id, sentence_of(error, f"agent {agent_id}"))
-        return await self._completed(agent, agent_id, outcome.result, active)
+        try:
+            return await self._completed(agent, agent_id, outcome.result, active)
+        except InvalidInput as error:
+            return await self._failed(
+                agent, agent_id, f"agent {agent_id}: its output cannot be stored: {error}"
+            )
 
     def _work(self, host: Host, agent: Agent, agent_id: str) -> _Outcome:
         """All of an agent, in its thread."""
@@ -140,7 +147,6 @@ class Agents:
             model=meter.model,
         )
         fields = {name: getattr(output, name) for name in _TOLD}
-        self._estimate.finish_agent(_now_s())
         events = [self._publisher.event("agent_completed", **fields)]
         if self._estimate.expected:
             events.append(self._publisher.event("workflow_progress", **self.progress(f"{agent_id} is done.")))
@@ -149,7 +155,6 @@ class Agents:
         return output
 
     async def _failed(self, agent: Agent, agent_id: str, sentence: str) -> AgentOutput:
-        self._estimate.finish_agent(_now_s())
         await self._publisher.tell("agent_failed", agent_id=agent_id, error=sentence)
         return AgentOutput(agent_id=agent_id, agent_type=agent.agent_type, content="", error=sentence)
 

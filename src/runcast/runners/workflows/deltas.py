@@ -55,7 +55,7 @@ async def tell_answer(stream: AsyncIterator[Delta | Usage], tell: Tell) -> Answe
         teller.close()
     if teller.failure or failure:
         raise teller.failure or failure or RuncastError
-    return Answer("".join(texts), usage)
+    return Answer(mended("".join(texts)), usage)
 
 
 class _Teller:
@@ -107,7 +107,16 @@ class _Teller:
     def _take(self) -> tuple[str, str]:
         text, reasoning = self._text[:MAX_CHARS], self._reasoning[:MAX_CHARS]
         self._text, self._reasoning = self._text[MAX_CHARS:], self._reasoning[MAX_CHARS:]
-        return text, reasoning
+        return mended(text), mended(reasoning)
+
+
+def mended(text: str) -> str:
+    """`text` as it can be stored: halves of a character that came in two pieces are joined, lone ones replaced."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 async def _close(stream: AsyncIterator[Delta | Usage]) -> None:

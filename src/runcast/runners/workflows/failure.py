@@ -37,6 +37,6 @@ class Cancelled(BaseException):
 def sentence_of(error: BaseException, who: str) -> str:
     """What is told of `error`, in a sentence; what is not told goes to the log."""
     if isinstance(error, WorkflowError | RuncastError) and str(error):
-        return str(error)[:MAX_SENTENCE_CHARS]
+        return str(error)[:MAX_SENTENCE_CHARS].encode(errors="replace").decode()
     logger.error("%s failed", who, exc_info=error)
     return f"{who} failed: {type(error).__name__}."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from pathlib import Path
 from typing import Any
 
 from runcast.runners.model import Usage
+
+if sys.platform != "win32":
+    import resource
 
 _STATM = Path("/proc/self/statm")
 
@@ -44,7 +46,9 @@ class Meter:
 
 
 def memory_bytes() -> int:
-    """What this process has in memory now; where that cannot be known, the most that it ever had."""
+    """What this process has in memory now; elsewhere than on Linux the most that it ever had, 0 where nobody says."""
+    if sys.platform == "win32":
+        return 0
     if _STATM.exists():
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -8,7 +8,7 @@ import secrets
 from runcast.config import Settings
 from runcast.errors import ApprovalNotFound, Conflict, InvalidInput, InvalidStreamName, StreamNotFound
 from runcast.kinds.base import Publish
-from runcast.kinds.workflow import COMMAND, CREATED, NAME, workflow_id_of, workflow_stream
+from runcast.kinds.workflow import COMMAND, CREATED, NAME, WORKFLOW, workflow_id_of, workflow_stream
 from runcast.kinds.workflow_fields import MAX_STEPS, MAX_TASK_CHARS
 from runcast.kinds.workflow_state import WORKFLOW_STATE, Approval, WorkflowState
 from runcast.live.bus import Bus
@@ -34,7 +34,7 @@ class Workflows:
     `start`, `cancel`, `resolve_approval` and `state` may be used in any process; `run` is for a `RunnerHost`.
 
     Args:
-        bus: knows the workflow kind.
+        bus: gets to know the workflow kind, if it does not.
         model: asked by agents.
         knowledge: searched by agents.
         settings: the bus's, if not given.
@@ -53,6 +53,7 @@ class Workflows:
         threads: WorkThreads | None = None,
     ) -> None:
         settings = settings or bus.settings
+        bus.kinds.setdefault(NAME, WORKFLOW)
         self._bus = bus
         self._tools = Tools(
             model,

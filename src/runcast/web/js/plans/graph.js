@@ -35,15 +35,23 @@ export class GraphView {
 
   /** `steps` is [{id, name, dependsOn, state, word?, note, progress}]; `chosen` is the id of the one that is marked. */
   update(steps, chosen = null) {
+    const isOther = chosen !== this.#chosen;
     this.#steps = steps;
     this.#chosen = chosen;
     this.#arrange();
     this.#fill();
     this.#colourLines();
+    if (isOther) this.#reveal();
   }
 
-  reveal(id) {
-    this.#boxes.get(id)?.firstChild.scrollIntoView({ block: "nearest", inline: "nearest" });
+  /** Scroll within the graph, and nothing else, until the marked box is in sight. */
+  #reveal() {
+    const box = this.#boxes.get(this.#chosen)?.getBoundingClientRect();
+    if (!box) return;
+    const { scroller } = this;
+    const frame = scroller.getBoundingClientRect();
+    const shift = (from, to, least, most) => (from < least ? from - least - PADDING : to > most ? Math.min(from - least, to - most + PADDING) : 0);
+    scroller.scrollBy(shift(box.left, box.right, frame.left, frame.right), shift(box.top, box.bottom, frame.top, frame.bottom));
   }
 
   #arrange() {
@@ -149,7 +157,7 @@ export class GraphView {
   #zoomTo(zoom) {
     this.#zoom = zoom;
     this.#scale();
-    if (this.#chosen) this.reveal(this.#chosen);
+    this.#reveal();
   }
 
   // --- the keyboard: along the lines, and to the neighbours -----------------------------------------------

@@ -76,6 +76,7 @@ const APPLY = {
   step_progress(context) {
     const step = stepOf(context);
     if (!step || step.state !== "running") return;
+    context.isNews = numberOf(context.data.progress) !== step.progress; // else only other words: not for the log
     step.progress = Math.min(1, Math.max(0, numberOf(context.data.progress) ?? step.progress ?? 0));
     step.message = textOf(context.data.message) || step.message;
   },
@@ -237,7 +238,7 @@ export function secondsOfStep(step, now) {
   return step.started ? Math.max(0, ((step.ended || now) - step.started) / 1000) : 0;
 }
 
-function logWords(type, { data, step }) {
+function logWords(type, { data, step, isNews }) {
   const attempt = numberOf(data.attempt) > 1 ? `, attempt ${data.attempt}` : "";
   const who = textOf(data.by);
   switch (type) {
@@ -252,7 +253,7 @@ function logWords(type, { data, step }) {
     case "step_failed": return { text: `failed${attempt}: ${wordsOf(data.error)}${data.will_retry === true ? ", will be tried again" : ""}`, tone: "bad" };
     case "step_retrying": return { text: `will be tried again${textOf(data.reason) ? `: ${data.reason}` : ""}`, who, tone: "warn" };
     case "step_skipped": return { text: `skipped${textOf(data.reason) ? `: ${data.reason}` : ""}`, who };
-    case "step_progress": return textOf(data.message) ? { text: `${Math.round((numberOf(data.progress) ?? 0) * 100)} %: ${data.message}` } : null;
+    case "step_progress": return isNews && textOf(data.message) ? { text: `${Math.round((numberOf(data.progress) ?? 0) * 100)} %: ${data.message}` } : null;
     case "quality_check": return { text: checkWords(data), tone: data.passed === true ? "good" : "warn" };
     case "review_required": return { text: `needs a review${textOf(data.reason) ? `: ${data.reason}` : ""}`, tone: "warn" };
     case "review_resolved": return { text: `${data.approved === true ? "approved" : "rejected"}${textOf(data.comment) ? `: ${data.comment}` : ""}`, who, tone: data.approved === true ? "good" : "bad" };

@@ -22,9 +22,12 @@ const TEXTS = ["content", "summary", "text", "answer", "result", "output"];
 export class StepView {
   #tools;
   #choose;
-  #now = 0;
+  #asking = { key: "", node: null }; // kept while it is drawn anew, with what somebody has written into it
   #draw = whenChanged((plan, step) => this.#drawStep(plan, step));
   #took = el("dd");
+  #message = el("span");
+  #doing = el("p.step-doing", el("span.spinner", { "aria-hidden": "true" }), this.#message);
+  #drawMessage = whenChanged((message) => this.#message.replaceChildren(bdi(message)));
 
   constructor({ tools, choose }) {
     this.#tools = tools;
@@ -35,27 +38,38 @@ export class StepView {
   update(plan, step, now) {
     this.node.hidden = step === null;
     if (!step) return;
-    this.#now = now;
     const needed = [...plan.steps.values()].filter(({ dependsOn }) => dependsOn.includes(step.id)).map(({ id }) => id);
-    this.#draw([plan.id, plan.status, plan.managed, step, stateOfStep(plan, step), needed], plan, step);
+    const settled = { ...step, progress: null, message: step.state === "skipped" ? step.message : "" }; // what runs may tell more many times a second
+    this.#draw([plan.id, plan.status, plan.managed, settled, stateOfStep(plan, step), needed], plan, step);
+    this.#doing.hidden = step.state !== "running" || !step.message;
+    this.#drawMessage(step.message, step.message);
     this.#took.textContent = step.started ? duration(secondsOfStep(step, now)) : "";
   }
 
   #drawStep(plan, step) {
     const state = stateOfStep(plan, step);
+    const held = this.node.contains(document.activeElement) ? document.activeElement : null;
     this.node.replaceChildren(...[
       el("div.step-head", el("h2", bdi(nameOfStep(step))), badge(state)),
       el("p.mono.step-id", bdi(step.id)),
       step.review ? this.#review(plan, step) : null,
       this.#acts(plan, step),
       step.description ? el("p.step-description", { dir: "auto" }, bdi(step.description)) : null,
-      step.state === "running" && step.message ? el("p.step-doing", el("span.spinner", { "aria-hidden": "true" }), bdi(step.message)) : null,
+      this.#doing,
       step.error ? el("p.problem", icon("error"), bdi(step.error)) : null,
       this.#facts(plan, step, state),
       failuresOf(step),
       resultOf(step),
       Object.keys(step.params).length ? [el("h3", "Parameters"), el("pre.box-text", { tabindex: 0 }, bdi(JSON.stringify(step.params, null, 2)))] : null,
     ].flat().filter(Boolean));
+    if (held && document.activeElement !== held) this.#handOn(held);
+  }
+
+  /** The keyboard stays where it was: in the same field, at the button of the same name, or at the first there is. */
+  #handOn(held) {
+    const buttons = [...this.node.querySelectorAll("button")];
+    const to = held.isConnected ? held : buttons.find(({ textContent }) => textContent === held.textContent) ?? buttons[0];
+    to?.focus();
   }
 
   #acts(plan, step) {
@@ -76,6 +90,12 @@ export class StepView {
   }
 
   #review(plan, step) {
+    const key = JSON.stringify([plan.id, step.id, step.review]);
+    if (this.#asking.key !== key) this.#asking = { key, node: this.#makeReview(plan, step) };
+    return this.#asking.node;
+  }
+
+  #makeReview(plan, step) {
     const { gate, reason, score } = step.review;
     const comment = el("textarea", { rows: 2, maxlength: MOST_COMMENT_CHARS, "aria-label": "Comment on your decision", placeholder: "Comment (optional)" });
     const decide = (approved) => give(this.#tools, () => reviewStep(plan.id, gate, approved, comment.value.trim()));

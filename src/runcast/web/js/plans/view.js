@@ -3,8 +3,10 @@
 import { bdi, el, icon } from "../dom.js";
 import { compact, duration, moment, whole } from "../format.js";
 import { whenChanged } from "../runs/drawing.js";
+import { RunHead, backButton } from "../runs/head.js";
 import { LogView } from "../runs/log_view.js";
-import { actButton, badge, figureList, section } from "../runs/parts.js";
+import { section } from "../runs/parts.js";
+import { ProgressBar } from "../runs/progress.js";
 import { unknownRun } from "../runs/unknown.js";
 import { wordsOf } from "../runs/values.js";
 import { addStep, commandPlan } from "./api.js";
@@ -20,14 +22,12 @@ const STEP_SAMPLE = '{\n  "step_id": "check",\n  "description": "Check what was 
 export class PlanView {
   #tools;
   #chosen = null; // null: whichever is most worth a look
-  #drawHead = whenChanged((plan, figures) => this.#head(plan, figures));
-  #drawBar = whenChanged((plan, figures) => this.#bar(plan, figures));
   #drawNote = whenChanged((plan) => this.#note(plan));
 
   constructor(place, tools) {
     this.#tools = tools;
-    this.head = el("div.headline");
-    this.bar = el("div.progress-row");
+    this.head = new RunHead({ back: tools.back });
+    this.bar = new ProgressBar("Steps done");
     this.note = el("div.plan-note");
     this.graph = new GraphView({ label: "Graph of the steps", choose: (id) => this.#choose(id) });
     this.step = new StepView({ tools, choose: (id) => this.#choose(id) });
@@ -37,7 +37,7 @@ export class PlanView {
     graph.side.append(this.graph.zoom);
     this.parts = el("div.panel-scroll.parts.plan-parts", this.note, graph.node, this.step.node, this.log.node);
     this.unknown = el("div.unknown");
-    place.append(this.head, this.bar, this.parts, this.unknown);
+    place.append(this.head.node, this.bar.node, this.parts, this.unknown);
   }
 
   /** Another one is looked at. */
@@ -50,22 +50,21 @@ export class PlanView {
   update(plan, run, now) {
     const isKnown = plan.seq > 0;
     this.unknown.hidden = isKnown;
-    for (const part of [this.head, this.bar, this.parts]) part.hidden = !isKnown;
-    if (!isKnown) return this.unknown.replaceChildren(back(this.#tools), unknownRun("plan", run));
+    for (const part of [this.head.node, this.bar.node, this.parts]) part.hidden = !isKnown;
+    if (!isKnown) return this.unknown.replaceChildren(backButton(this.#tools.back), unknownRun("plan", run));
     const figures = figuresOf(plan, now);
-    const { id, name, query, managed, cancelling, created } = plan;
-    this.#drawHead([id, name, query, managed, cancelling, created, stateOfPlan(plan), plan.metrics, plan.health, { ...figures, fraction: 0, seconds: Math.floor(figures.seconds) }], plan, figures);
-    this.#drawBar([id, figures, plan.status], plan, figures);
-    this.#drawNote([id, plan.status, plan.error, plan.reason, plan.result], plan);
+    this.#updateHead(plan, figures);
+    const { fraction, failed, total } = figures;
+    this.bar.update({ percent: Math.round(fraction * 1000) / 10, failed: total ? (failed / total) * 100 : 0, still: plan.status === "paused" });
+    this.#drawNote([plan.id, plan.status, plan.error, plan.reason, plan.result], plan);
     const chosen = this.#chosenIn(plan);
-    this.graph.update(boxesOf(plan), chosen?.id);
+    this.graph.update(boxesOf(plan), chosen?.id ?? null);
     this.step.update(plan, chosen, now);
     this.log.update(plan.log, plan, plan.missing);
   }
 
   #choose(id) {
     this.#chosen = id;
-    this.graph.reveal(id);
     this.run.changed();
   }
 
@@ -77,35 +76,35 @@ export class PlanView {
     return plan.steps.get(this.#chosen) ?? first("review") ?? first("failed") ?? first("running", "retrying") ?? latest ?? steps[0] ?? null;
   }
 
-  #head(plan, figures) {
-    const { id, created, query, name, health, managed, by } = plan;
-    this.head.replaceChildren(
-      back(this.#tools),
-      el("div.headline-text",
-        el("h1", badge(stateOfPlan(plan)), bdi(nameOfPlan(plan) || id, "run-name")),
-        el("p.headline-meta",
+  #updateHead(plan, figures) {
+    const { id, created, query, name, health, managed, by, status, cancelling, ended } = plan;
+    this.head.update({
+      state: stateOfPlan(plan), name: nameOfPlan(plan) || id,
+      meta: {
+        version: [id, created, by, name, query, managed],
+        parts: () => [
           bdi(id, "mono"), el("span", `since ${moment(created)}`), by ? el("span", "by ", bdi(by)) : null,
           name && query && query !== name ? bdi(query) : null, managed ? null : el("span", "run by another program"),
-        ),
-      ),
-      figureList([
+        ],
+      },
+      figures: [
         ["done", `${figures.done} of ${figures.total}`],
         figures.running ? ["running", whole(figures.running), "good"] : null,
         figures.failed ? ["failed", whole(figures.failed), "bad"] : null,
         figures.attempts > figures.total ? ["attempts", whole(figures.attempts)] : null,
         Number.isFinite(health.memory_mb) ? ["memory", `${compact(health.memory_mb)} MB`, "", "Of the process that runs it"] : null,
-        figures.seconds === null ? null : ["time", duration(plan.ended ? figures.seconds : Math.floor(figures.seconds))],
-      ]),
-      el("div.acts", this.#acts(plan)),
-    );
+        figures.seconds === null ? null : ["time", duration(ended ? figures.seconds : Math.floor(figures.seconds))],
+      ],
+      acts: { version: [id, status, cancelling, managed, plan.steps.size > 0], list: () => this.#acts(plan) },
+    });
   }
 
   #acts(plan) {
-    if (plan.cancelling) return [el("span.t-warn", "Being cancelled…")];
-    const buttons = planCommands(plan).map(({ command, ...looks }) => actButton({ ...looks, act: () => this.#command(plan, command) }));
-    if (buttons.length) buttons.push(actButton({ label: "Add step", icon: "plus", act: () => this.#add(plan) }));
-    if (plan.ended && plan.steps.size) buttons.push(actButton({ label: "Run again", icon: "retry", act: () => this.#tools.newRun({ from: plan.id }) }));
-    return buttons;
+    if (plan.cancelling) return [{ words: "Being cancelled…" }];
+    const acts = planCommands(plan).map(({ command, ...looks }) => ({ ...looks, act: () => this.#command(plan, command) }));
+    if (acts.length) acts.push({ label: "Add step", icon: "plus", act: () => this.#add(plan) });
+    if (plan.ended && plan.steps.size) acts.push({ label: "Run again", icon: "retry", act: () => this.#tools.newRun({ from: plan.id }) });
+    return acts;
   }
 
   async #command(plan, command) {
@@ -133,15 +132,6 @@ export class PlanView {
     });
   }
 
-  #bar(plan, { total, done, failed, running, fraction }) {
-    const part = (count) => `${total ? (count / total) * 100 : 0}%`;
-    this.bar.replaceChildren(el("div.progress.parts-bar", {
-      role: "progressbar", "aria-label": "Steps done", "aria-valuenow": done, "aria-valuemin": 0, "aria-valuemax": total,
-      "aria-valuetext": `${done} of ${total} steps done`, class: `progress parts-bar${plan.status === "paused" ? " still" : ""}`,
-      vars: { "--part": `${Math.round(fraction * 1000) / 10}%`, "--failed": part(failed), "--running": part(running) },
-    }));
-  }
-
   #note({ status, error, reason, result }) {
     const words = status === "failed" ? error : status === "paused" || status === "cancelled" ? reason : "";
     const told = status === "completed" && result ? wordsOf(result) : "";
@@ -167,6 +157,3 @@ function boxesOf(plan) {
     };
   });
 }
-
-const back = (tools) =>
-  el("button.quiet.to-list", { type: "button", "aria-label": "Back to the list", on: { click: tools.back } }, icon("back"));

@@ -33,7 +33,7 @@ export class AgentsView {
     this.lanes.hidden = lanes.length < 2;
     this.laneRows.update(lanes, ({ agent }) => agent.id, now);
     this.lanes.setAttribute("aria-label", `When they worked: ${lanes.map(({ agent }) => `${agent.id} ${duration(secondsOfAgent(agent, now))}`).join(", ")}`);
-    this.keyed.update(agents, ({ id }) => id, now);
+    this.keyed.update(agents, ({ id }) => `${workflow.id}\n${id}`, now);
   }
 }
 

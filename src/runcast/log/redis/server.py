@@ -1,0 +1,190 @@
+"""Calling scripts in the partitions of a log, and waiting out a Redis that does not answer."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from redis import Redis, RedisCluster
+from redis.exceptions import NoScriptError, RedisError
+
+from runcast.errors import LogClosed, LogError, LogUnavailable
+from runcast.log.redis.address import Address
+from runcast.log.redis.errors import log_error, passes
+from runcast.log.redis.options import Options
+from runcast.log.redis.scripts import Script, script
+
+T = TypeVar("T")
+Argument = str | bytes | int
+
+FIRST_PAUSE_S = 0.02
+LONGEST_PAUSE_S = 0.5
+REPLICAS_WAIT_MS = 1_000
+
+
+class Server:
+    """The clients of one log. Any thread may call it.
+
+    `partitions` and `firehose` are what the log was made with, known once it is open.
+    """
+
+    def __init__(self, address: Address, options: Options) -> None:
+        self.address = address
+        self.options = options
+        self.partitions = 1
+        self.firehose = True
+        self.epoch = ""
+        self.wake_command = "PUBLISH"
+        self._client: Redis | RedisCluster | None = None
+        self._connecting = threading.Lock()
+        self._closed = threading.Event()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing may be called any more."""
+        return self._closed.is_set()
+
+    def client(self) -> Redis | RedisCluster:
+        """The client, connected when it is first used."""
+        client = self._client
+        if client is None:
+            with self._connecting:
+                client = self._client = self._client or self.address.client(self.options.timeout_s)
+        return client
+
+    def root(self, partition: int) -> str:
+        """What the names of a partition's keys begin with; its braces are the hash tag."""
+        return f"{{{self.options.name}:{partition}}}:"
+
+    def partition_of(self, name: str) -> int:
+        """Where a stream, or a lease, is."""
+        return zlib.crc32(name.encode()) % self.partitions if self.partitions > 1 else 0
+
+    def call(self, name: str, partition: int, *arguments: Argument, wait_s: float | None = None) -> Any:
+        """Run a script with the log's epoch and `arguments`; returns its answer.
+
+        Raises:
+            LogUnavailable: Redis did not answer in `wait_s` (of the options, if not given); it may have done it.
+            LogError: or one of its children: it has refused.
+        """
+        return self.patiently(lambda: self.call_once(name, partition, *arguments), wait_s)
+
+    def call_once(self, name: str, partition: int, *arguments: Argument) -> Any:
+        """`call` without waiting for anything.
+
+        Raises:
+            RedisError, OSError: as they come.
+        """
+        return self._run(self.client(), script(name), self.root(partition) + "g", (self.epoch, *arguments))
+
+    def call_replicated(self, name: str, partition: int, *arguments: Argument) -> Any:
+        """`call_once`, then wait until as many replicas as the options ask for have it.
+
+        Raises:
+            LogUnavailable: they have not, for a second.
+            RedisError, OSError: as they come.
+        """
+        replicas = self.options.replicas
+        if not replicas:
+            return self.call_once(name, partition, *arguments)
+        key = self.root(partition) + "g"
+        client = self._owner(key)
+        with client.pipeline(transaction=False) as pipeline:
+            for _ in range(2):
+                pipeline.execute_command("EVALSHA", script(name).sha, 1, key, self.epoch, *arguments)
+                pipeline.execute_command("WAIT", replicas, REPLICAS_WAIT_MS)
+                answer, acknowledged = pipeline.execute(raise_on_error=False)
+                if not isinstance(answer, NoScriptError):
+                    break
+                client.execute_command("SCRIPT LOAD", script(name).text)
+        for each in (answer, acknowledged):
+            if isinstance(each, Exception):
+                raise each
+        if acknowledged < replicas:
+            raise LogUnavailable(f"{acknowledged} of {replicas} replicas have the events so far; try again in a moment.")
+        return answer
+
+    def patiently(self, act: Callable[[], T], wait_s: float | None = None) -> T:
+        """Try `act` again while what goes wrong may pass.
+
+        Raises:
+            LogUnavailable, LogError, LogClosed: as `call`.
+        """
+        deadline = time.monotonic() + (self.options.wait_s if wait_s is None else wait_s)
+        pause_s = FIRST_PAUSE_S
+        while True:
+            if self.is_closed:
+                raise LogClosed
+            try:
+                return act()
+            except (RedisError, OSError, LogUnavailable) as error:
+                may_pass = isinstance(error, LogUnavailable) or passes(error)
+                if not may_pass or time.monotonic() + pause_s > deadline:
+                    raise (error if isinstance(error, LogUnavailable) else log_error(error)) from error
+            self._closed.wait(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - nobody need not guess it
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def open(self, new_epoch: str, log_format: int) -> int:
+        """Make the log if it is not there, read what it was made with; returns its format.
+
+        Raises:
+            LogUnavailable, LogError: as `call`.
+        """
+        partitions = self.options.partitions or (16 if self.address.is_cluster else 1)
+        self.epoch = new_epoch
+        found: Sequence[bytes] = self._create(0, new_epoch, log_format, partitions, int(self.options.firehose))
+        self.epoch, self.partitions = found[0].decode(), int(found[2])
+        self.firehose = found[3] == b"1"
+        for partition in range(1, self.partitions):
+            self._create(partition, self.epoch, int(found[1]), self.partitions, int(self.firehose))
+        self.wake_command = self._find_wake_command()
+        return int(found[1])
+
+    def _create(self, partition: int, *made_with: Argument) -> Sequence[bytes]:
+        key, create = self.root(partition) + "g", script("create")
+        return self.patiently(lambda: self._run(self.client(), create, key, made_with))
+
+    def close(self) -> None:
+        """Close the connections; who waits is told that the log is closed. Idempotent."""
+        self._closed.set()
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def begin_anew(self) -> None:
+        """After a fork: the parent's connections and locks are its own."""
+        self._client = None
+        self._connecting = threading.Lock()
+        closed, self._closed = self._closed.is_set(), threading.Event()
+        if closed:
+            self._closed.set()
+
+    def _run(self, client: Any, which: Script, key: str, arguments: Sequence[Argument]) -> Any:
+        try:
+            return client.execute_command("EVALSHA", which.sha, 1, key, *arguments)
+        except NoScriptError:  # a server that was restarted, or has just taken over
+            return client.execute_command("EVAL", which.text, 1, key, *arguments)
+
+    def _owner(self, key: str) -> Redis:
+        """The client of the server that has `key`."""
+        client = self.client()
+        if isinstance(client, RedisCluster):
+            node = client.get_node_from_key(key)
+            assert node is not None, "every slot has a node, or the client raises"
+            return client.get_redis_connection(node)
+        return client
+
+    def _find_wake_command(self) -> str:
+        """Sharded where the server has it: in a Cluster, others than the partition's own shard are spared then."""
+        if not self.address.is_cluster:
+            return "PUBLISH"
+        channel = self.root(0) + "probe"
+        try:
+            self.patiently(lambda: self._owner(channel).execute_command("SPUBLISH", channel, ""))
+        except LogError:
+            return "PUBLISH"
+        return "SPUBLISH"

@@ -1,0 +1,47 @@
+"""An event may name a stream whose content comes with it: whoever publishes it must be allowed to read that one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from tests.support.clients import open_ws, receive
+from tests.support.locked import MASTER, LockedServer
+
+SECRET_RUN = "wf_of_others"
+MINE = "workflow:wf_mine"
+FOLLOW_UP = {"type": "workflow_created", "data": {"task": "tell me", "parent_workflow_id": SECRET_RUN}}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Generator[LockedServer]:
+    with LockedServer(tmp_path) as server:
+        yield server
+
+
+def test_over_http(server: LockedServer) -> None:
+    _, key = server.key(write=(MINE,))
+    refused = server.as_(key, "POST", f"/api/v1/streams/{MINE}/events", json=FOLLOW_UP)
+    assert refused.status_code == 403
+    assert f"workflow:{SECRET_RUN}" in refused.json()["detail"]
+    _, reader = server.key(read=(f"workflow:{SECRET_RUN}",), write=(MINE,))
+    assert server.as_(reader, "POST", f"/api/v1/streams/{MINE}/events", json=FOLLOW_UP).status_code == 200
+
+
+def test_over_a_websocket(server: LockedServer) -> None:
+    _, key = server.key(write=(MINE,))
+    with open_ws(server.ws("/api/v1/stream", token=key)) as ws:
+        ws.send(json.dumps({"op": "publish", "id": 1, "stream": MINE, "events": [FOLLOW_UP]}))
+        assert receive(ws) | {"message": ""} == {
+            "type": "error",
+            "id": 1,
+            "code": "forbidden",
+            "message": "",
+            "retryable": False,
+        }
+
+
+def test_who_may_read_everything_may_follow_up_everything(server: LockedServer) -> None:
+    assert server.as_(MASTER, "POST", f"/api/v1/streams/{MINE}/events", json=FOLLOW_UP).status_code == 200
