@@ -17,6 +17,9 @@ _ALIASES = {
     # names that the feeds' documents gave to settings of ours
     "ws_ping_interval_s": "WEBSOCKET_PING_INTERVAL",
     "max_connections": "MAX_WEBSOCKET_CLIENTS",
+    "redis_url": "REDIS_URL",
+    "celery_broker_url": "CELERY_BROKER_URL",
+    "celery_result_backend": "CELERY_RESULT_BACKEND",
 }
 
 Count = Annotated[int, Meta(ge=1)]
@@ -102,6 +105,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     health_interval_s: Annotated[
         Positive, _doc("between two events about the health and the figures of a plan or workflow that runs")
     ] = 10.0
+
+    task_heartbeat_s: Annotated[Positive, _doc("between two heartbeats to a client of a task")] = 15.0
+    task_timeout_s: Annotated[
+        Positive, _doc("a client of a task that tells nothing for so long is closed")
+    ] = 60.0
+    max_tasks: Annotated[Count, _doc("tasks that one process has in hand at once; more wait")] = 64
+    task_processes: Annotated[
+        Count, _doc("processes of one server in which tasks run, where there is no Celery")
+    ] = 2
+    redis_url: Annotated[
+        str, _doc("a Redis on whose channels agent_progress:* tasks are heard, and told, too")
+    ] = ""
+    celery_broker_url: Annotated[
+        str, _doc("Celery's broker, such as redis:// or filesystem://; empty runs tasks in own processes")
+    ] = ""
+    celery_result_backend: Annotated[str, _doc("where Celery keeps results; empty is nowhere")] = ""
+    scam_database: Annotated[
+        str, _doc("the file of known scams for the analysis of texts; empty is beside the log")
+    ] = ""
 
     htmlgraph_db: Annotated[str, _doc("an HtmlGraph database whose events are followed; empty is none")] = ""
 

@@ -71,7 +71,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     does not say: `start` of the current run, or `now`. `normalise` returns the fields
     to be stored and leaves the publisher's as they are; it raises `InvalidEvent` naming the field. `refers` names
     other streams of which something is told to whoever reads what comes of an event: a publisher must be allowed
-    to read those.
+    to read those. `begins` tells of an event by its type and its normalised fields that it begins a run, too: for
+    publishers who have no word for that.
     """
 
     name: str
@@ -81,12 +82,16 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     normalise: Callable[[Publish], dict[str, Any]] = lambda publish: move_reserved(publish.data)
     folds: Mapping[str, Fold[Any]] = {}
     refers: Callable[[Publish], Sequence[str]] | None = None
+    begins: Callable[[str, Mapping[str, Any]], bool] | None = None
 
-    def edge(self, event_type: str) -> Edge:
-        """What an event of this type does to its run."""
+    def edge(self, event_type: str, fields: Mapping[str, Any] | None = None) -> Edge:
+        """What an event of this type does to its run, and with these normalised fields, if they are given."""
         if event_type in self.terminals:
             return Edge.TERMINAL
-        return Edge.START if event_type in self.starts else Edge.NONE
+        if event_type in self.starts:
+            return Edge.START
+        begins = self.begins is not None and fields is not None and self.begins(event_type, fields)
+        return Edge.START if begins else Edge.NONE
 
 
 def accept(kind: Kind, publish: Publish, now_us: int, max_bytes: int) -> NewEvent:
@@ -100,14 +105,15 @@ def accept(kind: Kind, publish: Publish, now_us: int, max_bytes: int) -> NewEven
     if not isinstance(cast("object", publish.data), dict):
         raise InvalidEvent("data: a JSON object is expected.", field="data")
     event_id = "" if publish.id is None else check_id(publish.id)
-    data = encode_data(kind.normalise(publish), max_bytes)
+    fields = kind.normalise(publish)
+    data = encode_data(fields, max_bytes)
     return NewEvent(
         stream=publish.stream,
         type=publish.type,
         data=data,
         time=_time(publish.time, now_us),
         id=event_id,
-        edge=kind.edge(publish.type),
+        edge=kind.edge(publish.type, fields),
     )
 
 

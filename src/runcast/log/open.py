@@ -12,22 +12,40 @@ from runcast.log.memory import MemoryLog
 from runcast.log.place import data_folder, log_file
 from runcast.log.sqlite import SqliteLog
 
+REDIS_SCHEMES = frozenset(
+    {"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix"}
+)
+
 
 def open_log(url: str | os.PathLike[str], **settings: Any) -> EventLog:
     """Open the log that `url` names.
 
     Args:
-        url: `sqlite:///relative/path`, `sqlite:////absolute/path`, a plain path, or `memory:`.
-        settings: passed on: `clock`, and for a file what `SqliteLog` takes.
+        url: `sqlite:///relative/path`, `sqlite:////absolute/path`, a plain path, `memory:`, or a Redis:
+            `redis://user:password@host:port/database`, `rediss://…` with TLS, `redis+sentinel://host,host/NAME`,
+            `redis+cluster://host,host`, `unix:///path`. Its query may have options, as `?name=runcast&wait_s=30`.
+        settings: passed on: `clock`, and for a file what `SqliteLog` takes, for a Redis what `RedisLog` does.
 
     Raises:
-        ConfigError: `url` names no log.
+        ConfigError: `url` names no log, or one that needs an extra which is not installed.
         LogError: or one of its children, if the log cannot be opened.
     """
     if not os.fspath(url):
-        raise ConfigError("log: a path is missing. A log is sqlite:///path, a plain path, or memory:")
+        raise ConfigError(
+            "log: a path is missing. A log is sqlite:///path, a plain path, memory:, or redis://host"
+        )
+    if is_redis(url):
+        from runcast.log.redis import RedisLog  # noqa: PLC0415 - its extra may not be installed
+
+        return RedisLog(os.fspath(url), **settings)
     path = log_file(url)
     return MemoryLog(clock=settings.get("clock")) if path is None else SqliteLog(path, **settings)
+
+
+def is_redis(url: str | os.PathLike[str]) -> bool:
+    """Whether `url` names a log on Redis."""
+    scheme, colon, _ = os.fspath(url).partition("://")
+    return bool(colon) and scheme in REDIS_SCHEMES
 
 
 def open_configured(settings: Settings) -> EventLog:
@@ -37,4 +55,6 @@ def open_configured(settings: Settings) -> EventLog:
         As `open_log`.
     """
     url = settings.log or data_folder() / "log.db"
+    if is_redis(url):
+        return open_log(url, queue_bytes=settings.append_queue_bytes)
     return open_log(url, queue_bytes=settings.append_queue_bytes, poll_ms=settings.foreign_poll_ms)

@@ -11,6 +11,8 @@ from runcast.feeds.plans.clients import PlanClient
 from runcast.log.base import Appended
 
 GRACE_S: Final = 0.05
+MOST_CLIENTS: Final = 100
+"""Of more than that, nobody is waited for: they get more out of several events at once."""
 TURNS: Final = 20
 """So often the loop is only given a turn; then a millisecond at a time is waited."""
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from runcast.core.event import START
 from runcast.errors import InvalidEvent, InvalidInput
 from runcast.feeds.plans.clients import Clients, PlanClient, check_client_id
-from runcast.feeds.plans.courtesy import Courtesy, Party, caught_up, has_event
+from runcast.feeds.plans.courtesy import MOST_CLIENTS, Courtesy, Party, caught_up, has_event
 from runcast.feeds.plans.events import EventType, StreamEvent, plan_stream, to_publish, type_text
 from runcast.feeds.plans.handlers import Handler, Handlers, is_handling
 from runcast.feeds.plans.history import NEWEST, clear_plans, newest_events
@@ -258,11 +258,10 @@ class StreamingManager:
 
     def _audience(self, plan_id: str, appended: Appended) -> list[Party]:
         """Those here whom an event is for, and whether they have it."""
-        parties: list[Party] = [
-            (client, has_event(client, plan_id, appended))
-            for client in self.connected.watchers(plan_id)
-            if client in self._registered
-        ]
+        ours = [client for client in self.connected.watchers(plan_id) if client in self._registered]
+        parties: list[Party] = []
+        if len(ours) <= MOST_CLIENTS:
+            parties = [(client, has_event(client, plan_id, appended)) for client in ours]
         behind = self._handlers.behind(appended.position)
         return [*parties, *((handler, partial(handler.has, appended.position)) for handler in behind)]
 

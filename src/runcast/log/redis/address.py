@@ -14,7 +14,6 @@ from redis.retry import Retry
 
 from runcast.errors import ConfigError
 
-SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix"})
 SERVER_PORT = 6379
 SENTINEL_PORT = 26379
 _TLS = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"})
@@ -39,8 +38,11 @@ class Address(msgspec.Struct, frozen=True):
         """Whether keys are spread over several servers."""
         return self.scheme.endswith("+cluster")
 
-    def client(self, timeout_s: float) -> Redis | RedisCluster:
-        """A client that raises what goes wrong: whether and how long to try again is ours to say."""
+    def client(self, timeout_s: float) -> Any:
+        """A client that raises what goes wrong: whether and how long to try again is ours to say.
+
+        A `Redis` or a `RedisCluster`; redis-py's own types know too little of either.
+        """
         common: dict[str, Any] = {
             "username": self.username,
             "password": self.password,
@@ -56,7 +58,7 @@ class Address(msgspec.Struct, frozen=True):
         common |= {"db": self.database, "retry": Retry(NoBackoff(), 0)}
         if self.scheme.endswith("+sentinel"):
             of_sentinels = {"socket_timeout": min(timeout_s, 1.0), "protocol": 2, **self.sentinel}
-            sentinel = Sentinel(list(self.hosts), sentinel_kwargs=of_sentinels)
+            sentinel: Any = Sentinel(list(self.hosts), sentinel_kwargs=of_sentinels)
             return sentinel.master_for(self.service, **common)
         if self.path:
             del common["socket_keepalive"]
@@ -95,7 +97,9 @@ def _address(parts: SplitResult, query: dict[str, str]) -> Address:
             raise ConfigError("log: redis+sentinel://host:port,host:port/NAME says which master is meant.")
     tls = {name: query.pop(name) for name in list(query) if name in _TLS}
     database = "" if scheme == "unix" else path
-    if not (database or query.get("db", "0")).isdecimal() or (scheme.endswith("+cluster") and database not in {"", "0"}):
+    if not (database or query.get("db", "0")).isdecimal() or (
+        scheme.endswith("+cluster") and database not in {"", "0"}
+    ):
         raise ConfigError(f"log: there is no database {database}.")
     return Address(
         scheme=scheme,

@@ -93,7 +93,9 @@ class Commit:
                 own.append(Appended(event.stream, epoch, seq, position, event_id, duplicate=not is_new))
                 if is_new:
                     records.append(
-                        Event(event.stream, epoch, seq, position, event_id, event.type, event.time, event.data)
+                        Event(
+                            event.stream, epoch, seq, position, event_id, event.type, event.time, event.data
+                        )
                     )
                 else:
                     repeated += 1

@@ -21,7 +21,16 @@ WAITED_OUT = (
 )
 """What may go by while a server restarts or another one takes over."""
 
-_WAITED_OUT_WORDS = ("NOREPLICAS", "MISCONF", "BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "UNBLOCKED")
+_WAITED_OUT_WORDS = (
+    "NOREPLICAS",
+    "MISCONF",
+    "BUSY",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "READONLY",
+    "UNBLOCKED",
+)
 _REFUSED = (exceptions.AuthenticationError, exceptions.NoPermissionError)
 
 

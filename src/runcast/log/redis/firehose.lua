@@ -8,8 +8,11 @@ local kind, after, limit, bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]),
 local till = math.min(tonumber(ARGV[4]), position)
 local kinds = kind ~= '' and {kind} or call('SMEMBERS', root .. 'k')
 local id, entries, horizon = '', {}, till
+local everything = ARGV[7] == '1'
 
+-- Who is told of everything is told of events, too, that were cleared or trimmed meanwhile, and are still there.
 local function alive(cache, stream, epoch)
+  if everything then return {oldest = 1} end
   local key = epoch .. stream
   if cache[key] == nil then
     cache[key] = find_run(load_stream(stream), epoch) or false
@@ -53,7 +56,7 @@ if after < till then
     end
     if #found == limit then horizon = math.min(horizon, (place_of(found[limit][1]))) end
   end
-  if ARGV[7] == '1' then
+  if everything then
     local found = call('XRANGE', root .. 'x:!', int(after + 1) .. '-0', int(till) .. '-0', 'COUNT', limit)
     for _, entry in ipairs(found) do
       local first = place_of(entry[1])

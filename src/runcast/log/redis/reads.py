@@ -61,30 +61,22 @@ def _read_run(server: Server, stream: str, after: Cursor | None, limit: int, unt
 
 def read_all(server: Server, kind: str | None, after: Cursor | None, limit: int, until: int) -> Page:
     """See `EventLog.read_all`."""
-    offset = after.offset if after and after.epoch == server.epoch else 0
-    while True:
-        found = read_firehose(server, 0, kind or "", offset, until, limit + 1)
+    named = after is not None and after.epoch == server.epoch
+    offset = after.offset if after and named else 0
+    found = read_firehose(server, 0, kind or "", offset, until=until, limit=limit + 1)
+    facts = found.facts
+    log = Run(server.epoch, 1, facts.position)
+    tag = id_tag(facts.id) if facts.id and after and after.tag else None
+    start = resume(after, log if named else None, log, tag)
+    if start.after != offset:
+        found = read_firehose(server, 0, kind or "", start.after, until=until, limit=limit + 1)
         facts = found.facts
-        log = Run(server.epoch, 1, facts.position)
-        named = log if after and after.epoch == server.epoch else None
-        tag = id_tag(facts.id) if facts.id and after and after.tag else None
-        start = resume(after, named, log, tag)
-        if start.after == offset:
-            break
-        offset = start.after
     head = min(until, facts.position)
-    return firehose_page(start, after, [e for e in found.records() if isinstance(e, Event)], facts.reach, head, limit)
-
-
-def firehose_page(
-    start: Start, after: Cursor | None, records: list[Event], reach: int, head: int, limit: int
-) -> Page:
-    """A page of what was read up to the position `reach`, of `head` that there are."""
-    events, cut = fitting(records, limit)
+    events, cut = fitting([record for record in found.records() if isinstance(record, Event)], limit)
     last = firehose_end(start, events, head, cut)
-    if not cut and reach < head:
+    if not cut and facts.reach < head:  # it looked at as much as may be looked at in one go
         newest = events[-1] if events else None
-        last = (newest.position, newest) if newest and newest.position >= reach else (reach, None)
+        last = (newest.position, newest) if newest and newest.position >= facts.reach else (facts.reach, None)
     return page_of(start, after, events, last, head, closed=False)
 
 
@@ -93,9 +85,9 @@ def read_firehose(
     partition: int,
     kind: str,
     after: int,
+    *,
     until: int = NEWEST,
     limit: int = PAGE_MAX_EVENTS,
-    *,
     changes: bool = False,
     wait_s: float | None = None,
 ) -> FirehosePage:
@@ -143,5 +135,3 @@ def recent(server: Server, kind: str | None, before: int, limit: int) -> list[St
         )
         found += [row.info(part.position) for row in part.streams]
     return sorted(found, key=lambda one: -one.latest)[:limit] if server.partitions > 1 else found
-
-

@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from redis import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
 from runcast.errors import LogClosed, LogError, LogUnavailable
@@ -39,7 +38,7 @@ class Server:
         self.firehose = True
         self.epoch = ""
         self.wake_command = "PUBLISH"
-        self._client: Redis | RedisCluster | None = None
+        self._client: Any = None
         self._connecting = threading.Lock()
         self._closed = threading.Event()
 
@@ -48,7 +47,7 @@ class Server:
         """Whether nothing may be called any more."""
         return self._closed.is_set()
 
-    def client(self) -> Redis | RedisCluster:
+    def client(self) -> Any:
         """The client, connected when it is first used."""
         client = self._client
         if client is None:
@@ -91,22 +90,25 @@ class Server:
         replicas = self.options.replicas
         if not replicas:
             return self.call_once(name, partition, *arguments)
-        key = self.root(partition) + "g"
-        client = self._owner(key)
-        with client.pipeline(transaction=False) as pipeline:
-            for _ in range(2):
-                pipeline.execute_command("EVALSHA", script(name).sha, 1, key, self.epoch, *arguments)
-                pipeline.execute_command("WAIT", replicas, REPLICAS_WAIT_MS)
-                answer, acknowledged = pipeline.execute(raise_on_error=False)
-                if not isinstance(answer, NoScriptError):
-                    break
-                client.execute_command("SCRIPT LOAD", script(name).text)
+        answer, acknowledged = self._run_and_wait(script(name), partition, arguments)
+        if isinstance(answer, NoScriptError):
+            self._owner(partition).execute_command("SCRIPT LOAD", script(name).text)
+            answer, acknowledged = self._run_and_wait(script(name), partition, arguments)
         for each in (answer, acknowledged):
             if isinstance(each, Exception):
                 raise each
         if acknowledged < replicas:
-            raise LogUnavailable(f"{acknowledged} of {replicas} replicas have the events so far; try again in a moment.")
+            raise LogUnavailable(
+                f"{acknowledged} of {replicas} replicas have the events so far; try again in a moment."
+            )
         return answer
+
+    def _run_and_wait(self, which: Script, partition: int, arguments: Sequence[Argument]) -> Sequence[Any]:
+        key = self.root(partition) + "g"
+        with self._owner(partition).pipeline(transaction=False) as pipeline:
+            pipeline.execute_command("EVALSHA", which.sha, 1, key, self.epoch, *arguments)
+            pipeline.execute_command("WAIT", self.options.replicas, REPLICAS_WAIT_MS)
+            return pipeline.execute(raise_on_error=False)
 
     def patiently(self, act: Callable[[], T], wait_s: float | None = None) -> T:
         """Try `act` again while what goes wrong may pass.
@@ -136,7 +138,9 @@ class Server:
         """
         partitions = self.options.partitions or (16 if self.address.is_cluster else 1)
         self.epoch = new_epoch
-        found: Sequence[bytes] = self._create(0, new_epoch, log_format, partitions, int(self.options.firehose))
+        found: Sequence[bytes] = self._create(
+            0, new_epoch, log_format, partitions, int(self.options.firehose)
+        )
         self.epoch, self.partitions = found[0].decode(), int(found[2])
         self.firehose = found[3] == b"1"
         for partition in range(1, self.partitions):
@@ -169,22 +173,19 @@ class Server:
         except NoScriptError:  # a server that was restarted, or has just taken over
             return client.execute_command("EVAL", which.text, 1, key, *arguments)
 
-    def _owner(self, key: str) -> Redis:
-        """The client of the server that has `key`."""
+    def _owner(self, partition: int) -> Any:
+        """The client of the server that has a partition."""
         client = self.client()
-        if isinstance(client, RedisCluster):
-            node = client.get_node_from_key(key)
-            assert node is not None, "every slot has a node, or the client raises"
-            return client.get_redis_connection(node)
-        return client
+        if not self.address.is_cluster:
+            return client
+        return client.get_redis_connection(client.get_node_from_key(self.root(partition)))
 
     def _find_wake_command(self) -> str:
         """Sharded where the server has it: in a Cluster, others than the partition's own shard are spared then."""
         if not self.address.is_cluster:
             return "PUBLISH"
-        channel = self.root(0) + "probe"
         try:
-            self.patiently(lambda: self._owner(channel).execute_command("SPUBLISH", channel, ""))
+            self.patiently(lambda: self._owner(0).execute_command("SPUBLISH", self.root(0) + "probe", ""))
         except LogError:
             return "PUBLISH"
         return "SPUBLISH"

@@ -16,7 +16,9 @@ def acquire(server: Server, name: str, owner: str, ttl: int, now: int) -> Lease 
 
 def release(server: Server, lease: Lease, now: int) -> None:
     """See `EventLog.release`."""
-    server.call("lease", server.partition_of(lease.name), now, "release", lease.name, lease.owner, lease.token)
+    server.call(
+        "lease", server.partition_of(lease.name), now, "release", lease.name, lease.owner, lease.token
+    )
 
 
 def load(server: Server, streams: Sequence[str], fold: str, version: int) -> dict[str, Snapshot]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
 MEDIA_TYPE: Final = "text/html"
-MAX_TAGS: Final = 500_000
+MAX_TAGS: Final = 200_000
 MAX_DEPTH: Final = 1_000
 """Elements within one another; a page has some thirty."""
 EXTRA: Final = "{name}: reading {what} needs an extra: pip install 'runcast[documents]'."

@@ -9,10 +9,12 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from runcast.runners.knowledge.text import decode
+from runcast.runners.knowledge.text import PARAGRAPHS, decode
 from runcast.runners.knowledge.values import Parsed, Section
 
 MEDIA_TYPE: Final = "text/markdown"
+MAX_LINES: Final = 100_000
+"""What has more is read as plain text: finding its headings would take a processor for a minute."""
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
 _TITLE: Final = re.compile(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE)
 _MARKS: Final = (
@@ -32,6 +34,12 @@ _blocks: Final = MarkdownIt("commonmark").enable("table").disable(["inline", "te
 def read_markdown(name: str, data: bytes) -> Parsed:
     """Sections by headings; the title is that of the front matter, or the only heading of the first level, or the name."""
     text, note = decode(name, data)
+    if text.count("\n") > MAX_LINES:
+        told = f"over {MAX_LINES:,} lines: read as plain text, without its headings"
+        sections = [Section((), PARAGRAPHS.split(text))]
+        return Parsed(
+            media_type=MEDIA_TYPE, title=name, sections=sections, note="; ".join(filter(None, (note, told)))
+        )
     title = ""
     front = _FRONT_MATTER.match(text)
     if front:

@@ -3,35 +3,32 @@
 import { el, visibleText } from "../dom.js";
 import { prose } from "../views/prose.js";
 
-const NEAR_PX = 30;
 const FENCE = /^[ \t]*(?:```|~~~)/gm;
 
 export class GrowingText {
   #shown = "";
   #done = 0; // so many characters of it are in whole paragraphs
   #tail = el("div.growing-tail", { dir: "auto" });
+  #text = el("div.growing-text.prose-block", this.#tail);
 
+  /** Its style lets the box follow the end of the text, unless somebody has scrolled back: nothing is measured here. */
   constructor(label) {
-    this.node = el("div.growing.prose-block", { tabindex: 0, role: "group", "aria-label": label }, this.#tail);
+    this.node = el("div.growing", { tabindex: 0, role: "group", "aria-label": label }, this.#text);
   }
 
-  /** Show `text`; its box follows the end of it, unless somebody has scrolled back. */
   update(text) {
     if (text === this.#shown) return;
-    const { node } = this;
-    const follows = node.scrollHeight - node.scrollTop - node.clientHeight < NEAR_PX;
     if (!text.startsWith(this.#shown)) this.#reset();
     const more = text.slice(this.#shown.length);
     this.#shown = text;
     if (!this.#settle()) this.#append(more);
-    if (follows) node.scrollTop = node.scrollHeight;
   }
 
   #reset() {
     this.#shown = "";
     this.#done = 0;
     this.#tail.replaceChildren();
-    this.node.replaceChildren(this.#tail);
+    this.#text.replaceChildren(this.#tail);
   }
 
   /** Make what has become whole into paragraphs; not within a block of code. */

@@ -10,9 +10,12 @@ export const timeOf = (event) => Date.parse(event.time) || 0;
 /** What a table has under a key that somebody else has chosen; undefined for what all objects have. */
 export const own = (table, key) => (Object.hasOwn(table, key) ? table[key] : undefined);
 
-/** A text of at most so many characters, of which the end is kept, because it is what is being written. */
+/**
+ * A text of at most so many characters, of which the end is kept, because it is what is being written. A good part is
+ * cut off at once, so that a text that grows is seldom another from its beginning.
+ */
 export function tail(text, limit) {
-  return text.length <= limit ? text : `… ${text.slice(-limit)}`;
+  return text.length <= limit ? text : `… ${text.slice(-Math.floor(limit * 0.75))}`;
 }
 
 /** Any value in words: a text as it is, all else as JSON. */

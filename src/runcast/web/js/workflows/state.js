@@ -3,7 +3,7 @@
 import { listOf, numberOf, objectOf, own, tail, textOf, timeOf, wordsOf } from "../runs/values.js";
 
 const MOST_AGENTS = 200;
-const MOST_OUTPUT_CHARS = 100_000;
+const MOST_OUTPUT_CHARS = 60_000; // while it is being written; the whole comes at the end
 const MOST_LOG = 400;
 
 /** A workflow of which nothing is known yet. */

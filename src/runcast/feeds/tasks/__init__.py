@@ -1,0 +1,1 @@
+"""The progress of background tasks: the task feed."""
