@@ -166,6 +166,7 @@ def _lifespan(bus: Bus, runners: Runners, owned: bool) -> Any:
                 yield {DRAIN_S: bus.settings.drain_s, LIMITS: ClientLimits(bus.settings, bus.refused)}
         if owned:
             await bus.close()
+        await runners.model.close()
         runners.knowledge.close()
 
     return lifespan

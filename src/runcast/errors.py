@@ -8,10 +8,12 @@
     │   ├── InvalidFilter
     │   ├── UnreadableDocument    a document for the knowledge base is damaged, encrypted, or no text at all
     │   └── TooLarge
-    ├── KeyNotFound               there is no such API key
-    ├── AgentNotFound             no agent of this id is registered
-    ├── ApprovalNotFound          nobody is asked that, or it was answered
-    ├── StreamNotFound            no event was ever published there, or it was removed
+    ├── NotFound                  what was named is not there
+    │   ├── KeyNotFound           there is no such API key
+    │   ├── AgentNotFound         no agent of this id is registered
+    │   ├── ApprovalNotFound      nobody is asked that, or it was answered
+    │   ├── DocumentNotFound      the knowledge base has no such document
+    │   └── StreamNotFound        no event was ever published there, or it was removed
     ├── Discontinued              reading cannot simply go on; `cursor` says where it can
     │   ├── StreamGap             events are not kept any more
     │   └── StreamReset           the stream was cleared or begun anew
@@ -40,7 +42,6 @@
     │   ├── ModelBusy             (retryable) it asks to try again later, or is silent
     │   └── ModelInterrupted      (retryable) its answer broke off in the middle
     ├── KnowledgeError            the knowledge base cannot do it
-    │   └── DocumentNotFound
     └── ConfigError               a setting has a value that it cannot have
 
 Each class has a stable `code` for programs, says whether trying again may help (`retryable`), and has a
@@ -116,28 +117,42 @@ class TooLarge(InvalidInput):
     message = "The input is too large."
 
 
-class KeyNotFound(RuncastError):
+class NotFound(RuncastError):
+    """What was named is not there."""
+
+    code = "not_found"
+    message = "There is nothing of this name."
+
+
+class KeyNotFound(NotFound):
     """There is no API key of this id, or it counts no longer."""
 
     code = "key_not_found"
     message = "There is no such key, or it was revoked already."
 
 
-class AgentNotFound(RuncastError):
+class AgentNotFound(NotFound):
     """No agent of this id is registered."""
 
     code = "agent_not_found"
     message = "There is no such agent."
 
 
-class ApprovalNotFound(RuncastError):
+class ApprovalNotFound(NotFound):
     """Nobody is asked for this approval, or what asked for it is over."""
 
     code = "approval_not_found"
     message = "There is no such approval that waits for an answer."
 
 
-class StreamNotFound(RuncastError):
+class DocumentNotFound(NotFound):
+    """There is no document of this name in the knowledge base."""
+
+    code = "document_not_found"
+    message = "There is no such document in the knowledge base."
+
+
+class StreamNotFound(NotFound):
     """Nothing was ever published to this stream, or it was removed by retention."""
 
     code = "stream_not_found"
@@ -362,13 +377,6 @@ class KnowledgeError(RuncastError):
 
     code = "knowledge_error"
     message = "The knowledge base failed."
-
-
-class DocumentNotFound(KnowledgeError):
-    """There is no document of this name in the knowledge base."""
-
-    code = "document_not_found"
-    message = "There is no such document in the knowledge base."
 
 
 class ConfigError(RuncastError):

@@ -20,6 +20,7 @@ COMMANDS = [
     "tail",
     "streams",
     "show",
+    "knowledge",
     "hook",
     "install-hooks",
     "token",

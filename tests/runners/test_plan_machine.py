@@ -312,6 +312,7 @@ class PlanMachine(RuleBasedStateMachine):
         if decision.parked:
             assert not decision.tell
             assert not decision.start
+            assert not self.state.in_status("running")
             later = decide(self.state, self.now_us + 10**12, self.at_work, 4)
             assert (later.tell, later.start) == ([], [])
 

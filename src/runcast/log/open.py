@@ -32,7 +32,7 @@ def open_log(url: str | os.PathLike[str], **settings: Any) -> EventLog:
     """
     if not os.fspath(url):
         raise ConfigError(
-            "log: a path is missing. A log is sqlite:///path, a plain path, memory:, or redis://host"
+            "log: a path is missing. A log is sqlite:///path, a plain path, or memory:; for many nodes redis://host."
         )
     if is_redis(url):
         from runcast.log.redis import RedisLog  # noqa: PLC0415 - its extra may not be installed

@@ -40,7 +40,16 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]*)?")
 _HOW = " (RUNCAST_LOCKED=true, see docs/security.md)."
 MAX_SHOWN = 100
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-BODY_TYPES = ("application/json", "application/x-ndjson", "application/x-protobuf")
+BODY_TYPES = (
+    "application/json",
+    "application/x-ndjson",
+    "application/x-protobuf",
+    # documents
+    "application/octet-stream",
+    "application/pdf",
+    "text/html",
+    "text/markdown",
+)
 """What a body may be: none of these can be sent by a page of another origin without being asked about first."""
 
 

@@ -14,20 +14,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runcast.errors import (
-    AgentNotFound,
-    ApprovalNotFound,
     Busy,
     Conflict,
     Forbidden,
     IdentityUnavailable,
     InvalidInput,
-    KeyNotFound,
     LogClosed,
     LogError,
     LogFull,
+    LogUnavailable,
+    ModelBusy,
+    ModelError,
+    ModelUnreachable,
+    NotFound,
     Restarting,
     RuncastError,
-    StreamNotFound,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -40,10 +41,7 @@ _STATUS: tuple[tuple[type[RuncastError], HTTPStatus], ...] = (
     # the first that fits counts
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidInput, HTTPStatus.BAD_REQUEST),
-    (StreamNotFound, HTTPStatus.NOT_FOUND),
-    (KeyNotFound, HTTPStatus.NOT_FOUND),
-    (AgentNotFound, HTTPStatus.NOT_FOUND),
-    (ApprovalNotFound, HTTPStatus.NOT_FOUND),
+    (NotFound, HTTPStatus.NOT_FOUND),
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (IdentityUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (Forbidden, HTTPStatus.FORBIDDEN),
@@ -53,7 +51,11 @@ _STATUS: tuple[tuple[type[RuncastError], HTTPStatus], ...] = (
     (Busy, HTTPStatus.SERVICE_UNAVAILABLE),
     (LogClosed, HTTPStatus.SERVICE_UNAVAILABLE),
     (LogFull, HTTPStatus.INSUFFICIENT_STORAGE),
+    (LogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (LogError, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (ModelBusy, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ModelUnreachable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ModelError, HTTPStatus.BAD_GATEWAY),
 )
 
 
@@ -77,7 +79,7 @@ def problem(error: RuncastError, status: HTTPStatus | None = None) -> Response:
         body["field"] = error.field
     headers = {"Cache-Control": "no-store"}
     if error.retryable:
-        after_s = error.retry_after_s if isinstance(error, TooMany) else RETRY_AFTER_S
+        after_s = error.retry_after_s if isinstance(error, TooMany | ModelBusy) else RETRY_AFTER_S
         headers["Retry-After"] = str(math.ceil(after_s))
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §11.6.1 wants one

@@ -17,14 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runcast.core.event import format_time
-from runcast.errors import DocumentNotFound, InvalidInput
+from runcast.errors import InvalidInput
 from runcast.kinds.system import EVENTS
 from runcast.live.bus import Bus
 from runcast.runners.knowledge import Document, Ingested, KnowledgeBase
 from runcast.transport.body import read_body
 from runcast.transport.params import integer_param, query_of, text_param
 from runcast.transport.permission import allowed, reads, writes
-from runcast.transport.problem import problem
 from runcast.transport.rest import json_response
 from runcast.transport.route import RequestRoute
 
@@ -99,10 +98,7 @@ class _Knowledge:
 
     async def remove(self, request: Request) -> Response:
         name: str = request.path_params["name"]
-        try:
-            await self._call(lambda: self._knowledge.remove(name))
-        except DocumentNotFound as error:
-            return problem(error, HTTPStatus.NOT_FOUND)
+        await self._call(lambda: self._knowledge.remove(name))
         await self._bus.publish(EVENTS, REMOVED, {"document": name})
         return json_response({"document": name, "removed": True})
 

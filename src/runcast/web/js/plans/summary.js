@@ -27,7 +27,10 @@ export function applyToSummary(run, event) {
   const data = objectOf(objectOf(event.data).data);
   const step = textOf(objectOf(event.data).step_id);
   run.status = own(PLAN_STATES, event.type) ?? run.status;
-  if (event.type === "plan_started") run.total = listOf(data.steps).length || numberOf(data.total_steps) || run.total;
+  if (event.type === "plan_started") {
+    const total = listOf(data.steps).length || numberOf(data.total_steps) || 0;
+    Object.assign(run, { title: textOf(data.name) || textOf(data.query), total, done: 0, failed: 0, running: 0, reviews: 0, doing: "", error: "" });
+  }
   if (event.type === "step_started") Object.assign(run, { running: run.running + 1, doing: textOf(data.name) || step });
   if (event.type === "step_added") run.total += 1;
   if (event.type === "step_removed") run.total = Math.max(0, run.total - 1);

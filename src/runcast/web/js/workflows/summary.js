@@ -21,6 +21,9 @@ export function summarise(told) {
 
 export function applyToSummary(run, event) {
   const data = objectOf(event.data);
+  if (event.type === "workflow_created") {
+    Object.assign(run, { title: textOf(data.task), workflow: textOf(data.workflow), status: "pending", agents: 0, approvals: 0, percent: null, message: "", error: "" });
+  }
   if (event.type === "workflow_status") run.status = textOf(data.status) || run.status;
   if (event.type === "workflow_progress") {
     run.percent = numberOf(data.percent) ?? run.percent;
