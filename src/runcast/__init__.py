@@ -19,14 +19,19 @@ if TYPE_CHECKING:
     from runcast.feeds.workflows.manager import ConnectionManager
     from runcast.live.bus import Bus
     from runcast.runners.plans.context import StepContext
+    from runcast.runners.plans.doing import StepError
     from runcast.runners.plans.registry import plan_gate, plan_step
-    from runcast.runners.workflows.context import Context
-    from runcast.runners.workflows.failure import Cancelled, WorkflowError
+    from runcast.runners.workflows.context import Agent, AgentContext, AgentResult, Context
+    from runcast.runners.workflows.failure import AgentFailed, Cancelled, WorkflowError
     from runcast.runners.workflows.registry import workflow
 
     __version__: str
 
 __all__ = [
+    "Agent",
+    "AgentContext",
+    "AgentFailed",
+    "AgentResult",
     "Bus",
     "Cancelled",
     "ClientConnection",
@@ -36,6 +41,7 @@ __all__ = [
     "EventType",
     "Settings",
     "StepContext",
+    "StepError",
     "StreamEvent",
     "StreamingExecutionWrapper",
     "StreamingManager",
@@ -50,6 +56,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Agent": "runcast.runners.workflows.context",
+    "AgentContext": "runcast.runners.workflows.context",
+    "AgentFailed": "runcast.runners.workflows.failure",
+    "AgentResult": "runcast.runners.workflows.context",
     "Bus": "runcast.live.bus",
     "Cancelled": "runcast.runners.workflows.failure",
     "ClientConnection": "runcast.feeds.plans.registered",
@@ -59,6 +69,7 @@ _HOMES = {
     "EventType": "runcast.feeds.plans.events",
     "Settings": "runcast.config",
     "StepContext": "runcast.runners.plans.context",
+    "StepError": "runcast.runners.plans.doing",
     "StreamEvent": "runcast.feeds.plans.events",
     "StreamingExecutionWrapper": "runcast.feeds.plans.wrapper",
     "StreamingManager": "runcast.feeds.plans.manager",

@@ -51,6 +51,16 @@ class Ending(Protocol):
         ...
 
 
+@runtime_checkable
+class Waking(Protocol):
+    """A runner whose streams may have something to do again and again, beside what begins a run."""
+
+    @property
+    def wakes(self) -> frozenset[str]:
+        """Types of events after which a stream is looked at."""
+        ...
+
+
 class Lane:
     """What is known of one kind's open runs. A stream is in one place only.
 
@@ -67,10 +77,13 @@ class Lane:
         self.held: dict[str, None] = {}
         self.urgent: dict[str, None] = {}
         """Those of `ready` to which a command came: they may be ended without a place."""
+        self._again: set[str] = set()
+        """Those of `trying` to which something came meanwhile: whoever tries them may have looked before."""
         self.has_ready = asyncio.Event()
         self.has_urgent = asyncio.Event()
         self.is_following = asyncio.Event()
-        self._starts = kind.starts
+        self._again: set[str] = set()
+        self._starts = kind.starts | (runner.wakes if isinstance(runner, Waking) else frozenset())
         self._terminals = kind.terminals
         self._command = f"{kind.name}_command"
 
@@ -78,6 +91,8 @@ class Lane:
         """Take what was committed."""
         stream = event.stream
         claim = self.claims.get(stream)
+        if stream in self.trying and (event.type == self._command or event.type in self._starts):
+            self._again.add(stream)
         if claim is not None:
             claim.hear(event)
         elif event.type in self._terminals:
@@ -85,6 +100,8 @@ class Lane:
         elif event.type == self._command:
             self._urge(stream)
         elif event.type in self._starts:
+            if stream in self.trying:
+                self._again.add(stream)
             self.offer([stream])
 
     def knows(self, stream: str) -> bool:
@@ -119,10 +136,19 @@ class Lane:
         self.trying.add(stream)
 
     def put_back(self, stream: str, *, held: bool) -> None:
-        """It was tried: another one holds it, or nothing is to be done for it."""
+        """It was tried: another one holds it, or nothing is to be done for it, as far as was known then."""
         self.trying.discard(stream)
         if held:
             self.held[stream] = None
+        elif stream in self._again:
+            self.offer([stream])
+        self._again.discard(stream)
+
+    def take_again(self, stream: str) -> bool:
+        """Whether there was news of it while it was tried and nobody listened: then it is to be looked at again."""
+        found = stream in self._again
+        self._again.discard(stream)
+        return found
 
     def try_held(self) -> None:
         """One that another held has come free: the others may be, too."""
