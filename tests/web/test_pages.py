@@ -107,3 +107,34 @@ def test_all_that_the_page_names_is_there(server: ThreadServer) -> None:
     assert len([one for one in named if one.endswith(".js")]) > 20
     for address in named:
         assert server.http.get(address).status_code == 200, address
+
+
+@pytest.mark.parametrize("path", ["/", "/workflows", "/plans"])
+def test_every_page_leads_to_the_others_and_says_which_it_is(server: ThreadServer, path: str) -> None:
+    page = server.http.get(path).text
+    links = re.findall(r'<a href="([^"]+)"( aria-current="page")?>(Sessions|Workflows|Plans)</a>', page)
+    assert [(address, bool(current)) for address, current, _ in links] == [
+        (address, address == path) for address in ("/", "/workflows", "/plans")
+    ]
+    assert "{{" not in page
+    for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):
+        assert server.http.get(address).status_code == 200, address
+
+
+def test_a_page_asks_early_for_its_own_modules_only(server: ThreadServer) -> None:
+    def modules(path: str) -> set[str]:
+        found = re.findall(r'modulepreload" href="/static/[0-9a-f]+/js/([^"]+)"', server.http.get(path).text)
+        return set(found)
+
+    assert {"main.js", "views/feed.js", "connection.js"} <= modules("/")
+    assert {"workflows/main.js", "runs/page.js", "connection.js"} <= modules("/workflows")
+    assert not [one for one in modules("/") if one.startswith(("workflows/", "plans/", "runs/"))]
+    assert not [one for one in modules("/workflows") if one.startswith("plans/")]
+    assert "main.js" not in modules("/plans")
+
+
+def test_what_is_looked_at_has_an_address_of_its_own(server: ThreadServer) -> None:
+    assert server.http.get("/plans/plan_1").content == server.http.get("/plans").content
+    assert server.http.head("/workflows/wf_1").status_code == 200
+    assert server.http.get("/plans/plan_1/more").status_code == 404
+    assert server.http.get("/static/plans.html").status_code == 404

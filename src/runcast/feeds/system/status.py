@@ -17,6 +17,8 @@ from runcast.kinds.workflow_fields import STATUSES
 from runcast.kinds.workflow_state import WorkflowState
 from runcast.kinds.workflow_summary import WORKFLOW_SUMMARY
 from runcast.live.bus import Bus
+from runcast.runners.plans.registry import ACTIONS
+from runcast.runners.workflows.registry import names as workflow_names
 from runcast.transport.access import access_of
 from runcast.transport.fields import read_fields
 from runcast.transport.rest import json_response
@@ -75,6 +77,8 @@ class Status:
             "active_agents": sum(_at_work(workflow) for workflow in workflows),
             "registered_agents": len(state.agents),
             "pending_approvals": sum(len(workflow.pending_approvals) for workflow in workflows),
+            "workflows": workflow_names(),
+            "plan_steps": sorted(ACTIONS),
             "llm_provider": self._model.name,
             "knowledge_brain_enabled": documents is not None,
             "knowledge_documents": len(documents or ()),

@@ -15,7 +15,8 @@ const HELP = {
     [["← → ↑ ↓"], "from step to step in the graph"], [["Esc"], "leave a field"],
   ],
   notes: [
-    ["The graph", "Each box is a step, with its state in words; lines lead from a step to those that wait for it. Press one for its attempts, its result and what can be done with it."],
+    ["The graph",
+      "Each box is a step, with its state in words; lines lead from a step to those that wait for it. Press one for its attempts, its result and what can be done with it."],
     ["Pause, retry, skip", "A paused plan lets running steps finish and begins no other. A failed plan goes on when its failed step is retried or skipped. What makes no sense is refused, and the server says why."],
     ["Reviews", "A quality gate may ask a person: the step waits, across restarts, until somebody approves or rejects."],
   ],

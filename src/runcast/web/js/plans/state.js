@@ -256,7 +256,10 @@ function logWords(type, { data, step, isNews }) {
     case "step_progress": return isNews && textOf(data.message) ? { text: `${Math.round((numberOf(data.progress) ?? 0) * 100)} %: ${data.message}` } : null;
     case "quality_check": return { text: checkWords(data), tone: data.passed === true ? "good" : "warn" };
     case "review_required": return { text: `needs a review${textOf(data.reason) ? `: ${data.reason}` : ""}`, tone: "warn" };
-    case "review_resolved": return { text: `${data.approved === true ? "approved" : "rejected"}${textOf(data.comment) ? `: ${data.comment}` : ""}`, who, tone: data.approved === true ? "good" : "bad" };
+    case "review_resolved": {
+      const comment = textOf(data.comment) ? `: ${data.comment}` : "";
+      return data.approved === true ? { text: `approved${comment}`, who, tone: "good" } : { text: `rejected${comment}`, who, tone: "bad" };
+    }
     case "plan_command": return { text: `Asked to ${textOf(data.command).replaceAll("_", " ")}`, who };
     case "command_refused": return { text: `Refused to ${textOf(data.command).replaceAll("_", " ")}: ${textOf(data.reason)}`, tone: "bad" };
     case "metrics_update": case "health_update": case "ping": case "pong": return null;

@@ -112,7 +112,6 @@ export class StepView {
 
   #facts(plan, step, state) {
     const { gate, attempt, maxAttempts, checks } = step;
-    const last = checks.at(-1);
     const rows = [
       ["Action", step.action ? bdi(step.action, "mono") : null],
       ["Attempts", attempt ? `${attempt}${maxAttempts ? ` of ${Math.max(attempt, maxAttempts)}` : ""}` : maxAttempts ? `up to ${maxAttempts}` : null],
@@ -121,7 +120,7 @@ export class StepView {
       ["After", step.dependsOn.length ? this.#links(step.dependsOn, plan) : null],
       ["Before", this.#links([...plan.steps.values()].filter(({ dependsOn }) => dependsOn.includes(step.id)).map(({ id }) => id), plan)],
       ["Quality", gate ? `at least ${Math.round((gate.least ?? 0.7) * 100)} %, ${own(WORDS_OF_GATE, gate.onFail) ?? WORDS_OF_GATE.retry}` : null],
-      ["Score", step.score === null ? null : el("span", { class: last ? (last.passed ? "t-done" : "t-warn") : null }, `${Math.round(step.score * 100)} %${last ? (last.passed ? ", passed" : ", not passed") : ""}`)],
+      ["Score", scoreOf(step.score, checks.at(-1))],
       ["Model", isObject(step.result) && textOf(step.result.model) ? modelNote(step.result.model) : null],
       ["Tokens", isObject(step.result) && Number.isFinite(step.result.tokens) ? whole(step.result.tokens) : null],
       ["Skipped", state === "skipped" && step.message ? bdi(step.message) : null],
@@ -135,6 +134,13 @@ export class StepView {
       ? el("button.link", { type: "button", on: { click: () => this.#choose(id) } }, bdi(nameOfStep(plan.steps.get(id))))
       : bdi(id))));
   }
+}
+
+function scoreOf(score, check) {
+  if (score === null) return null;
+  const percent = `${Math.round(score * 100)} %`;
+  if (!check) return el("span", percent);
+  return el("span", { class: check.passed ? "t-done" : "t-warn" }, `${percent}, ${check.passed ? "passed" : "not passed"}`);
 }
 
 function failuresOf({ failures, error }) {

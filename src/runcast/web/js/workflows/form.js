@@ -115,9 +115,11 @@ export class WorkflowForm {
     const documents = system.knowledge_documents;
     const known = Number.isFinite(documents) ? ` The knowledge base has ${count(documents, "document")}.` : "";
     this.modelNote.hidden = !provider;
-    this.modelNote.replaceChildren(icon("note", 15), provider === "extractive"
-      ? el("span", el("b", "extractive"), ": no language model is set up, so agents quote the knowledge base.", known, " Set ", el("code", "RUNCAST_LLM_MODEL"), " to have answers written, and add documents by ", el("code", "runcast knowledge add"), ".")
-      : el("span", "Runs on ", bdi(provider, "mono"), ".", known));
+    const words = provider === "extractive"
+      ? [el("b", "extractive"), ": no language model is set up, so agents quote the knowledge base.", known, " Set ", el("code", "RUNCAST_LLM_MODEL"),
+        " to have answers written, and add documents by ", el("code", "runcast knowledge add"), "."]
+      : ["Runs on ", bdi(provider, "mono"), ".", known];
+    this.modelNote.replaceChildren(icon("note", 15), el("span", words));
   }
 
   async #submit() {

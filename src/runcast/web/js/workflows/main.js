@@ -15,7 +15,8 @@ const HELP = {
     [["Ctrl", "Enter"], "start it"], [["Esc"], "leave a field"],
   ],
   notes: [
-    ["Agents", "Each writes into its card as its words come, and the bars above show when it worked. Reload as you like: everything is read from the log again, and a server that restarts goes on where it was."],
+    ["Agents",
+      "Each writes into its card as its words come, and the bars above show when it worked. Reload as you like: everything is read from the log again, and a server that restarts goes on where it was."],
     ["Approvals", "A workflow may ask a person and waits, across restarts, until somebody answers here or by the API. The first answer counts."],
     ["Follow up", "Starts another workflow that is given the result of this one."],
   ],

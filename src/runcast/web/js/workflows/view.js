@@ -1,7 +1,7 @@
 // One workflow: whose task it is and how far it is, what it asks, what came of it, its agents, what has happened.
 
 import { bdi, el } from "../dom.js";
-import { compact, duration, moment, whole } from "../format.js";
+import { compact, count, duration, moment, whole } from "../format.js";
 import { RunHead, backButton } from "../runs/head.js";
 import { LogView } from "../runs/log_view.js";
 import { modelNote } from "../runs/model.js";
@@ -91,7 +91,7 @@ export class WorkflowView {
 
 function cellsOf(workflow, now) {
   const { tokens, calls, latency, memory, seconds } = figuresOf(workflow, now);
-  const working = [...workflow.agents.values()].filter(({ state }) => state === "running").length;
+  const working = workingIn(workflow);
   return [
     working ? ["working", whole(working), "good"] : null,
     ["agents", whole(workflow.agents.size)],
@@ -103,11 +103,18 @@ function cellsOf(workflow, now) {
   ];
 }
 
+const workingIn = ({ agents }) => [...agents.values()].filter(({ state }) => state === "running").length;
+
+function workingWords(workflow) {
+  const working = workingIn(workflow);
+  return working ? `${count(working, "agent")} at work` : "";
+}
+
 function progressOf(workflow, now) {
   const { progress, status, created } = workflow;
   const waits = pendingApprovals(workflow).length > 0;
   const eta = progress?.eta ?? null;
   const left = eta === null || waits ? "" : `about ${duration(Math.max(1, Math.round(eta - (now - progress.time) / 1000)))} left`;
-  const words = waits ? "Waiting for a person's answer" : status === "pending" ? `Waiting for a runner, since ${moment(created)}` : progress?.message ?? "";
+  const words = waits ? "Waiting for a person's answer" : status === "pending" ? `Waiting for a runner, since ${moment(created)}` : progress?.message || workingWords(workflow);
   return { percent: progress?.percent ?? 0, still: waits || status === "pending", words, left };
 }
