@@ -6,26 +6,31 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from tests.abuse.attacks import ATTACKS, TOO_LATE, Attack
+from tests.abuse import leaks
+from tests.abuse.attacks import ATTACKS, Attack
+from tests.abuse.target import Locked, Target, targets
 from tests.support.clients import ids_of, open_ws, ping_pong, take
 from tests.support.memory import Memory
-from tests.support.process import ServeProcess
 from tests.support.server import flat
+
+Targets = tuple[Target, Locked]
 
 _numbers = count()
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
-    """A process of its own: its memory is nobody else's."""
-    with ServeProcess(tmp_path_factory.mktemp("log") / "log.db", env=TOO_LATE) as server:
-        server.post("others", *[flat(-1 - number, noise="x" * 1_000) for number in range(500)])  # warm
-        yield server
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Targets]:
+    """Processes of their own: their memory is nobody else's. They log all that they can."""
+    with targets(tmp_path_factory.mktemp("abuse"), talkative=True) as both:
+        for server in both:
+            server.post("others", *[flat(-1 - number, noise="x" * 1_000) for number in range(500)])  # warm
+        yield both
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_is_refused_and_harms_nobody(server: ServeProcess, attack: Attack) -> None:
-    with open_ws(server.session("others")) as other:
+def test_an_attack_is_refused_and_harms_nobody(servers: Targets, attack: Attack) -> None:
+    server = servers[attack.needs_lock]
+    with open_ws(server.session("others"), additional_headers=server.identity) as other:
         with Memory(server.process.pid) as memory:
             assert attack.run(server) == attack.answer
         assert memory.grown_mib < attack.most_mib
@@ -33,3 +38,8 @@ def test_an_attack_is_refused_and_harms_nobody(server: ServeProcess, attack: Att
         server.post("others", *[{"event_id": one, "event_type": "a"} for one in ids])
         assert ids_of(take(other, len(ids))) == ids
         assert ping_pong(other) == []
+
+
+def test_nothing_secret_can_be_read_anywhere(servers: Targets) -> None:
+    """After all of the above."""
+    assert leaks.search(*servers).endswith("0 found")

@@ -79,10 +79,10 @@ def test_a_body_that_goes_on_is_waited_for(make_server: MakeServer, session: str
         client.sendall(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % (steps * len(step)))
         (there,) = wait_until(lambda: server.connections(PROTOCOL))
         for _ in range(steps):
-            deadline = there._deadline
+            deadline = there._deadline.at_s
             client.sendall(step)
             wait_until(
-                lambda seen=deadline, there=there: there._deadline is not seen, "its deadline moves on"
+                lambda seen=deadline, there=there: there._deadline.at_s != seen, "its deadline moves on"
             )
         assert told(read_all(client)) == "200"
 

@@ -15,6 +15,9 @@ its domain, nor a page that came unencrypted, can put one of its own in its plac
 SECRET_PARAMS: Final = ("token", "api_key", "ticket")
 _MARKS: Final = tuple(f"{name}=".encode() for name in SECRET_PARAMS)
 
+SHOWN: Final = "runcast.shown"
+"""In the scope of a request that was let in without a look at it: what it shows, for who asks by themselves."""
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 

@@ -61,6 +61,10 @@ class Fields:
         """These of the fields that are there, for whoever checks them."""
         return {name: self._given[name] for name in names if self._given.get(name) is not None}
 
+    def others(self, *names: str) -> dict[str, Any]:
+        """All fields but these, and but those that are null, for whoever checks them."""
+        return {name: value for name, value in self._given.items() if name not in names and value is not None}
+
     @staticmethod
     def _wrong(name: str, what: str) -> InvalidInput:
         return InvalidInput(f"{name}: {what}.", field=name)

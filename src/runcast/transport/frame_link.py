@@ -41,6 +41,10 @@ class TransportLink:
         self._protocol.transport.set_write_buffer_limits(high=limit_bytes, low=limit_bytes // 4)
         self._protocol.pressure = pressure
 
+    def allow_messages(self, limit_bytes: int) -> None:
+        """Take messages of up to `limit_bytes` from this client, which may be more than from others."""
+        self._protocol.allow_messages(limit_bytes)
+
     def write(self, chunk: Chunk) -> None:
         """Hand over whole frames; nothing after a close frame (RFC 6455 §5.5.1)."""
         if not self._protocol.close_sent and not self._protocol.transport.is_closing():

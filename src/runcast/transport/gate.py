@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +21,7 @@ from runcast.auth.principal import LOCAL, Principal
 from runcast.errors import Forbidden, IdentityUnavailable, RuncastError
 from runcast.transport.access import KEY, OPEN, Access
 from runcast.transport.address import address_of
-from runcast.transport.credentials import is_secure, set_cookie, take_credentials
+from runcast.transport.credentials import SHOWN, is_secure, set_cookie, take_credentials
 from runcast.transport.guard import Guard
 from runcast.transport.holders import Holders
 from runcast.transport.refusal import refuse
@@ -44,6 +44,7 @@ class Gate:
         holders: where lasting connections are held.
         allowed_origins: of pages, beside the server's own.
         refused: counts refusals by their code.
+        asking: paths of WebSockets that ask by themselves who somebody is, and may let them try again.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Gate:
         holders: Holders | None,
         allowed_origins: Iterable[str],
         refused: Counter[str],
+        asking: Collection[str] = (),
     ) -> None:
         self._app = app
+        self._asking = frozenset(asking)
         self._authenticator = authenticator
         self._holders = holders
         self._guard = Guard(allowed_origins, is_open=authenticator.is_open)
@@ -86,8 +89,9 @@ class Gate:
     async def _identify(self, scope: Scope) -> tuple[Principal | None, bytes | None]:
         """Who asks, None if they do not say; and a cookie to set, if a ticket was used."""
         shown = take_credentials(scope)
-        if self._authenticator.is_open:
-            return LOCAL, None
+        if self._authenticator.is_open or self._asks_itself(scope):
+            scope[SHOWN] = shown
+            return (LOCAL if self._authenticator.is_open else None), None
         if shown is None:
             return None, None
         match shown.kind:
@@ -99,6 +103,11 @@ class Gate:
                 self._check_ticket_s_way(scope)
                 principal, cookie = await asyncio.to_thread(self._authenticator.redeem, shown.secret)
                 return principal, set_cookie(cookie, secure=is_secure(scope), max_age_s=COOKIE_S)
+
+    def _asks_itself(self, scope: Scope) -> bool:
+        return scope["type"] == "websocket" and (
+            scope["path"].removeprefix(scope.get("root_path", "")) in self._asking
+        )
 
     def _check_ticket_s_way(self, scope: Scope) -> None:
         """Use no ticket up that a page of another site has put into somebody's browser.

@@ -35,6 +35,8 @@ FRAMES_AT_ONCE: Final = 32
 """After about so many in one piece, everybody else has their turn."""
 MESSAGES_AT_ONCE: Final = 16
 """The same for messages that the app takes without waiting for any."""
+PACE_BYTES: Final = 256 * 1024
+"""In the time that the rest of a body may take, so much of a long message must come."""
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """What is read from a client that is being closed, and thrown away, so that it can read why (RFC 6455 §7.1.1)."""
 
@@ -65,8 +67,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.conn.available_extensions = _EXTENSIONS if self.config.ws_per_message_deflate else None
         self.pressure: Pressure | None = None
         self._limits = limits_in(self.app_state)
+        self._message_max_bytes = self._limits.settings.inbound_max_bytes
         if LIMITS in self.app_state:
-            _limit_messages(self.conn, 2 * self._limits.settings.inbound_max_bytes)
+            _limit_messages(self.conn, 2 * self._message_max_bytes)
         rate = self._limits.settings.inbound_frame_rate
         self._frames_left = TokenBucket(rate, 2 * rate)
         self._fragments: bytearray | None = None
@@ -95,6 +98,11 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self._held = self._held + data if self._held else data
             if not self._has_turn:
                 self._parse_held()
+
+    def allow_messages(self, limit_bytes: int) -> None:
+        """Take messages of up to `limit_bytes` from this client; at the pace of bodies, see `_is_too_slow`."""
+        self._message_max_bytes = limit_bytes
+        _limit_messages(self.conn, limit_bytes)
 
     async def receive(self) -> Any:
         """The next message for the app, which lets others go on after some of them."""
@@ -129,8 +137,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def send_keepalive_ping(self) -> None:
         """While bytes wait for the client, a ping could not reach it: see to it later."""
-        limit_s = self._limits.settings.request_body_timeout_s
-        if self._unfinished_since is not None and self.loop.time() - self._unfinished_since > limit_s:
+        if self._is_too_slow():
+            limit_s = self._limits.settings.request_body_timeout_s
             self.refuse(TooSlow(f"message: the rest of one must come within {limit_s:g} seconds."))
             return
         if self.transport.get_write_buffer_size():
@@ -198,7 +206,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             and self.pressure is not None
             and not self.close_sent
         ):
-            limit = self._limits.settings.inbound_max_bytes
+            limit = self._message_max_bytes
             self.refuse(TooLarge(f"message: over the limit of {limit} bytes.", field="message"))
             return
         # A client may close within a message of its own: that is a close like any other (RFC 6455 §5.5.1).
@@ -341,6 +349,13 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         rate = self._limits.settings.inbound_frame_rate
         self.refuse(TooMany(f"More than {rate} frames per second; reconnect more calmly."))
         return False
+
+    def _is_too_slow(self) -> bool:
+        """Whether a message that was begun takes too long; a long one has the time for each 256 KiB of its limit."""
+        if self._unfinished_since is None:
+            return False
+        limit_s = self._limits.settings.request_body_timeout_s * max(1, self._message_max_bytes // PACE_BYTES)
+        return self.loop.time() - self._unfinished_since > limit_s
 
     def _note_what_is_unfinished(self) -> None:
         if self.conn.current_size is None and not self.conn.reader.buffer:

@@ -45,6 +45,10 @@ class FrameLink(Sink, Protocol):
         """Tell `pressure` when over `limit_bytes` wait, when less than a quarter does, and of the end."""
         ...
 
+    def allow_messages(self, limit_bytes: int) -> None:
+        """Take messages of up to `limit_bytes` from this client, which may be more than from others."""
+        ...
+
 
 class WebSocketPeer:
     """A client and its two directions.
@@ -101,6 +105,17 @@ class WebSocketPeer:
                     if message["type"] == "websocket.receive":
                         return _content(message)
         raise Unauthenticated
+
+    def allow_messages(self, limit_bytes: int) -> None:
+        """Take messages of up to `limit_bytes` from this client; elsewhere the ASGI server has a limit of its own."""
+        if self._link is not None:
+            self._link.allow_messages(limit_bytes)
+
+    async def say(self, text: str) -> None:
+        """Send a message to a client that has yet to say who it is: before `run`, and after `first_message`."""
+        with suppress(OSError):  # it may have gone meanwhile
+            if await self._accept():
+                await self._send_text(text)
 
     async def refuse(self, text: str, code: int, reason: str) -> None:
         """Accept, say why in a message of the feed's own words, and close: instead of `run`."""
