@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from runcast.errors import KnowledgeError
+from runcast.log.place import data_folder
 
 FORMAT: Final = 1
 APPLICATION: Final = 0x52634B62  # "RcKb": by it, SQLite's header says whose file it is
@@ -60,6 +61,10 @@ class KnowledgeFile:
         with self._writing, self._told():
             if self._writer is None:
                 self._check_open()
+                if self.path is not None and self.path.parent == data_folder():
+                    self.path.parent.mkdir(
+                        parents=True, exist_ok=True
+                    )  # another one that is not there is a slip
                 self._writer = self._open()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
