@@ -304,3 +304,18 @@ def test_a_server_without_websockets_serves_everything_by_rest(tmp_path: Path) -
         key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
         path = f"/api/v1/ws/workflows/{workflow_id}"
         assert server.http.get(path, headers={**handshake, **key}).status_code == 404
+
+
+def test_numbers_of_any_length_break_nothing(server: WorkflowServer) -> None:
+    for number in range(70):  # so many that the state is stored
+        agent = {"agent_id": f"a{number}", "agent_type": "x", "metadata": {"n": 10**30}}
+        assert server.http.post("/api/v1/agents", json=agent).status_code == 201
+    assert len(server.get("/api/v1/agents")["agents"]) == 70
+    assert server.get("/api/v1/system/status")["registered_agents"] == 70
+
+
+def test_metadata_is_bounded(server: WorkflowServer) -> None:
+    agent = {"agent_id": "a", "agent_type": "x", "metadata": {"text": "x" * 9_000}}
+    refused = server.http.post("/api/v1/agents", json=agent)
+    assert refused.status_code == 413
+    assert refused.json()["field"] == "metadata"

@@ -171,3 +171,9 @@ def test_a_step_after_a_failed_one_is_shown_as_blocked() -> None:
     story = begun("a", {"step_id": "b", "depends_on": ["a"]})
     story.tell("step_started", "a").tell("step_failed", "a", error="no")
     assert [step["blocked"] for step in plan_document("p", fold(story.events))["steps"]] == [False, True]
+
+
+def test_a_pause_of_any_length_is_a_time_that_can_be_told() -> None:
+    story = Story().tell("plan_started", query="Why?").tell("step_started", "s1")
+    story.tell("step_retrying", "s1", delay_s=1e300)
+    assert plan_document("p", story.state)["steps"][0]["retry_at"]

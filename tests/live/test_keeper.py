@@ -196,6 +196,8 @@ def test_a_list_reads_a_page_more_where_there_is_news(log: EventLog) -> None:
         ]
         states = await newest_states(bus, infos, ALWAYS, max_pages=0)
         assert [(state.value.events, state.behind) for state in states] == [(1_000, 300), (10, 7), (0, 3)]
+        known = await newest_states(bus, infos, ALWAYS, max_pages=0, unknown_too=True)
+        assert [(state.value.events, state.behind) for state in known] == [(1_000, 300), (10, 7), (3, 0)]
 
     with_bus(log, test)
 

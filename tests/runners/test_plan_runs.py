@@ -11,8 +11,13 @@ from tests.runners.plan_stage import PlanStage, on_plan_stage
 
 from runcast.errors import Busy, Conflict, InvalidInput, StreamNotFound
 from runcast.kinds.base import Publish
+from runcast.kinds.plan import PLAN
+from runcast.kinds.plan_state import MAX_PENDING
+from runcast.live.bus import Bus
+from runcast.log.memory import MemoryLog
 from runcast.runners.plans.context import StepContext
 from runcast.runners.plans.doing import StepError
+from runcast.runners.plans.service import Plans
 
 
 def step(step_id: str, *depends_on: str, **more: Any) -> dict[str, Any]:
@@ -223,13 +228,17 @@ def test_a_gate_may_be_a_function_and_one_that_is_not_there_says_so() -> None:
     async def test(stage: PlanStage) -> None:
         stage.functions.gates.add("long", lambda result, ctx: len(result) / 10)
         stage.results["a"] = lambda ctx: "a text"
-        plan_id = await stage.start(
-            step("a", quality_gate={"min_score": 0.6, "check": "long"}),
-            step("b", quality_gate={"min_score": 0.6, "check": "gone"}),
-        )
+        gone = step("b", quality_gate={"min_score": 0.6, "check": "gone"})
+        with pytest.raises(InvalidInput, match=r'steps\[0\].quality_gate.check: there is no gate "gone"'):
+            await stage.start(gone)
+        plan_id = await stage.start(step("a", quality_gate={"min_score": 0.6, "check": "long"}))
         state = await stage.over(plan_id)
         assert state.steps["a"].status == "completed"
         assert state.steps["a"].quality_score == 0.6
+        # started by a process that knows it, and run by this one
+        started = {"step_id": None, "data": {"managed": True, "steps": [gone | {"action": "work"}]}}
+        await stage.bus.publish("plan:from-elsewhere", "plan_started", started)
+        state = await stage.over("from-elsewhere")
         assert state.steps["b"].error == 'There is no quality gate "gone" in this process.'
 
     on_plan_stage(test)
@@ -433,8 +442,8 @@ def test_changes_that_make_no_sense_are_refused_by_name() -> None:
             ("retry_step", {"step_id": "b"}, 'The step "b" has not run yet.'),
             ("skip_step", {"step_id": "x"}, 'There is no step "x".'),
             ("remove_step", {"step_id": "b"}, 'The step "b" cannot be removed: "c" depends on it.'),
-            ("add_step", {"step": step("b")}, 'There is a step "b" already.'),
-            ("add_step", {"step": step("d", "x")}, 'There is no step "x".'),
+            ("add_step", {"step": step("b") | {"action": "work"}}, 'There is a step "b" already.'),
+            ("add_step", {"step": step("d", "x") | {"action": "work"}}, 'There is no step "x".'),
             ("reorder", {"order": ["c", "x"]}, 'There is no step "x".'),
             ("set_depends_on", {"step_id": "b", "depends_on": ["x"]}, 'There is no step "x".'),
             (
@@ -446,8 +455,39 @@ def test_changes_that_make_no_sense_are_refused_by_name() -> None:
         ):
             assert await stage.refused(plan_id, command, **arguments) == reason
         assert "plan_command" not in await stage.types(plan_id)  # what is refused at once leaves no trace
+        with pytest.raises(InvalidInput, match=r'step\.action: there is no action "nosuch"'):
+            await stage.plans.command(plan_id, "add_step", step=step("d") | {"action": "nosuch"})
 
     on_plan_stage(test)
+
+
+def test_the_id_of_another_command_is_not_answered_with_its_answer() -> None:
+    async def test(stage: PlanStage) -> None:
+        stage.threads.hold = lambda ctx: True
+        plan_id = await stage.start(step("a"))
+        await stage.until(plan_id, lambda state: bool(state.in_status("running")))
+        first = await stage.plans.command(plan_id, "pause", command_id="X")
+        assert first.event == "plan_paused"
+        with pytest.raises(Conflict, match="command_id: X was given to something else"):
+            await stage.plans.command(plan_id, "resume", command_id="X")
+
+    on_plan_stage(test)
+
+
+async def test_more_commands_than_are_remembered_are_refused_in_words() -> None:
+    async with Bus(MemoryLog(), [PLAN]) as bus:  # nobody runs plans here
+        started = {"step_id": None, "data": {"managed": True, "steps": [step("a")]}}
+        await bus.publish("plan:full", "plan_started", started)
+        data = [{"command": "pause", "command_id": f"c{number}"} for number in range(MAX_PENDING)]
+        await bus.publish_all(
+            [
+                Publish(stream="plan:full", type="plan_command", data={"step_id": None, "data": one})
+                for one in data
+            ]
+        )
+        outcome = await Plans(bus).command("full", "pause")
+        assert outcome.status == "refused"
+        assert outcome.reason == f"{MAX_PENDING} commands wait for an answer already; try again in a moment."
 
 
 def test_a_command_that_made_sense_when_it_was_given_and_no_more_is_refused_by_the_runner() -> None:

@@ -35,7 +35,8 @@ class Fold(Generic[S]):
     """A pure function over a stream's events, and how its state is kept.
 
     `version` changes whenever `step` or the state does: older snapshots are then left alone. `keep_every`: where
-    snapshots are kept in the background, one is stored when so many events came since the last.
+    snapshots are kept in the background, one is stored when so many events came since the last. `as_json`: the state
+    holds what publishers gave, such as integers of any length, which MessagePack cannot.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Fold(Generic[S]):
         step: Callable[[S, Event], None],
         *,
         keep_every: int = 64,
+        as_json: bool = False,
     ) -> None:
         self.name = name
         self.version = version
@@ -53,11 +55,12 @@ class Fold(Generic[S]):
         self.initial = state
         self.step = step
         """Takes one event into the state, in place."""
-        self._decode = msgspec.msgpack.Decoder(state).decode
+        self._encode = msgspec.json.encode if as_json else msgspec.msgpack.encode
+        self._decode = (msgspec.json.Decoder(state) if as_json else msgspec.msgpack.Decoder(state)).decode
 
     def dump(self, state: S) -> bytes:
         """The state as bytes for a snapshot."""
-        return msgspec.msgpack.encode(state)
+        return self._encode(state)
 
     def load(self, stored: bytes) -> S:
         """The state from a snapshot's bytes."""

@@ -17,6 +17,7 @@ from runcast.kinds.base import Kind, Publish
 from runcast.kinds.plan_commands import COMMAND_EVENT, read_command
 from runcast.kinds.plan_definition import parse_plan
 from runcast.kinds.plan_fold import PLAN_STATE
+from runcast.kinds.plan_summary import PLAN_SUMMARY
 
 _NAME: Final = "plan"
 _PREFIX: Final = _NAME + ":"
@@ -218,5 +219,5 @@ PLAN: Final = Kind(
     terminals=TERMINALS,
     watch_from="start",
     normalise=normalise,
-    folds={PLAN_STATE.name: PLAN_STATE},
+    folds={PLAN_STATE.name: PLAN_STATE, PLAN_SUMMARY.name: PLAN_SUMMARY},
 )

@@ -81,19 +81,7 @@ def advance_plan(state: PlanState, event: Event) -> None:
         state.pending.pop(answered, None)
 
 
-class _PlanFold(Fold[PlanState]):
-    """Kept as JSON: results and parameters may hold what msgpack cannot, such as integers of any length."""
-
-    def dump(self, state: PlanState) -> bytes:
-        return msgspec.json.encode(state)
-
-    def load(self, stored: bytes) -> PlanState:
-        return _load(stored)
-
-
-_load = msgspec.json.Decoder(PlanState).decode
-
-PLAN_STATE: Final = _PlanFold("state", 1, PlanState, advance_plan)
+PLAN_STATE: Final = Fold("state", 1, PlanState, advance_plan, as_json=True)
 
 
 def _makes_sense(state: PlanState, step: StepState, told: Told) -> bool:
@@ -226,6 +214,10 @@ def _metrics_update(state: PlanState, told: Told) -> None:
         state.metrics = told.data
 
 
+MAX_DELAY_S: Final = 366 * 86_400.0
+"""Before a step is tried again; what anybody tells may be more than a date can be."""
+
+
 def _take_command(state: PlanState, told: Told) -> None:
     try:
         command = read_command(told.step_id, told.data)
@@ -278,7 +270,7 @@ def _step_failed(step: StepState, told: Told) -> None:
 def _step_retrying(step: StepState, told: Told) -> None:
     delay_s = told.number("delay_s") or 0.0
     step.status = "retrying"
-    step.retry_at = told.event.time + round(max(delay_s, 0.0) * MICROSECONDS)
+    step.retry_at = told.event.time + round(min(max(delay_s, 0.0), MAX_DELAY_S) * MICROSECONDS)
     if "command_id" in told.data:  # opened by hand: all its attempts are before it again
         step.tries, step.error, step.reason = 0, None, None
         step.ended_at = step.seconds = step.result = step.result_seq = step.quality_score = None

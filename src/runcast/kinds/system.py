@@ -6,6 +6,7 @@ status. It never ends. What is asked of people is told here, too, and answered i
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, cast
@@ -13,8 +14,8 @@ from typing import Any, Final, cast
 import msgspec
 
 from runcast.core.event import MAX_ID_CHARS, Event, format_time
-from runcast.errors import InvalidEvent
-from runcast.kinds.base import RESERVED, Fold, Kind, Publish, move_reserved
+from runcast.errors import InvalidEvent, TooLarge
+from runcast.kinds.base import RESERVED, Fold, Kind, Publish, encode_data, move_reserved
 
 EVENTS: Final = "system:events"
 """The stream."""
@@ -22,6 +23,8 @@ EVENTS: Final = "system:events"
 MAX_AGENTS: Final = 1_000
 MAX_TEXT_CHARS: Final = 4_096
 MAX_CAPABILITIES: Final = 100
+MAX_OBJECT_BYTES: Final = 8_192
+"""Of JSON, in an agent's metadata: the state holds those of all agents."""
 
 READY: Final = "ready"
 """The status of a system that nobody has started and that has nothing to do: it takes workflows all the same."""
@@ -129,7 +132,11 @@ def _object(name: str, value: object) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise InvalidEvent(f"{name}: a JSON object is expected.", field=name)
-    return cast("dict[str, Any]", value)
+    given = cast("dict[str, Any]", value)
+    size = len(encode_data(given, sys.maxsize))
+    if size > MAX_OBJECT_BYTES:
+        raise TooLarge(f"{name}: {size} bytes of JSON; the limit is {MAX_OBJECT_BYTES}.", field=name)
+    return given
 
 
 _RULES: Final[Mapping[str, Mapping[str, Callable[[str, object], Any]]]] = {
@@ -195,6 +202,6 @@ _STEPS: Final[Mapping[str, Callable[[SystemState, Event], None]]] = {
     STATUS_CHANGE: _change,
 }
 
-SYSTEM_STATE: Final = Fold("state", 1, SystemState, step)
+SYSTEM_STATE: Final = Fold("state", 2, SystemState, step, as_json=True)
 
 SYSTEM: Final = Kind(name="system", watch_from="now", normalise=normalise, folds={"state": SYSTEM_STATE})

@@ -35,4 +35,4 @@ def summarise(state: WorkflowState, event: Event) -> None:
             pass
 
 
-WORKFLOW_SUMMARY: Final = Fold("workflow_summary", 1, WorkflowState, summarise, keep_every=16)
+WORKFLOW_SUMMARY: Final = Fold("workflow_summary", 2, WorkflowState, summarise, keep_every=1)

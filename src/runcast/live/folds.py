@@ -40,7 +40,11 @@ class Folding(msgspec.Struct, Generic[S]):
         """After what `snapshot` has seen, if it is one of this epoch; else at the start."""
         if snapshot is None or snapshot.epoch != epoch:
             return cls(fold, fold.initial(), epoch)
-        state = fold.load(snapshot.state)
+        try:
+            state = fold.load(snapshot.state)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:  # it is only a saving: the events are there
+            logger.warning("a snapshot of %s cannot be read, and is left alone: %s", fold.name, error)
+            return cls(fold, fold.initial(), epoch)
         return cls(fold, state, epoch, snapshot.seq, snapshot.tag, stored=snapshot.seq)
 
     @property
@@ -56,9 +60,13 @@ class Folding(msgspec.Struct, Generic[S]):
         if page.last >= self.seq:
             self.epoch, self.seq, self.tag = page.epoch, page.last, page.tag
 
-    def snapshot(self) -> Snapshot:
-        """What to store."""
-        return Snapshot(self.epoch, self.seq, self.tag, self.fold.dump(self.state))
+    def snapshot(self) -> Snapshot | None:
+        """What to store; None for a state that has no bytes, which costs nothing but time."""
+        try:
+            return Snapshot(self.epoch, self.seq, self.tag, self.fold.dump(self.state))
+        except (OverflowError, TypeError, ValueError) as error:
+            logger.warning("the state of %s cannot be kept: %s", self.fold.name, error)
+            return None
 
 
 class State(NamedTuple, Generic[S]):
@@ -118,11 +126,12 @@ async def read_foldings(bus: Bus, stream: str, folds: Sequence[Fold[Any]]) -> li
 
 
 async def newest_states(
-    bus: Bus, infos: Sequence[StreamInfo], fold: Fold[S], *, max_pages: int
+    bus: Bus, infos: Sequence[StreamInfo], fold: Fold[S], *, max_pages: int, unknown_too: bool = False
 ) -> list[State[S]]:
     """The fold's states over many streams, for a list: from the snapshots, and a page more of each that has news.
 
-    At most `max_pages` pages are read in all, so a state may be `behind` its stream.
+    At most `max_pages` pages are read in all, so a state may be `behind` its stream. With `unknown_too`, one of which
+    there is no snapshot yet is read in any case, so that it is not taken for what it is not.
 
     Raises:
         LogError: the log could not be read.
@@ -133,7 +142,7 @@ async def newest_states(
     for info in infos:
         folding = Folding[S].begin(fold, snapshots.get(info.stream), info.epoch)
         head = info.head
-        if folding.seq < head and max_pages > 0:
+        if folding.seq < head and (max_pages > 0 or (unknown_too and not folding.seq)):
             max_pages -= 1
             page = await bus.read(info.stream, folding.cursor)
             if page.reset is not None:
@@ -145,8 +154,10 @@ async def newest_states(
 
 
 async def _save(bus: Bus, stream: str, folding: Folding[Any]) -> None:
-    fold = folding.fold
+    fold, snapshot = folding.fold, folding.snapshot()
+    if snapshot is None:
+        return
     try:
-        await bus.call(bus.log.save_snapshot, stream, fold.name, fold.version, folding.snapshot())
+        await bus.call(bus.log.save_snapshot, stream, fold.name, fold.version, snapshot)
     except LogError as error:  # a full or read-only disk: the state is right all the same
         logger.warning("no snapshot of %s: %s", stream, error)

@@ -113,7 +113,8 @@ async def _bring_up_to_date(
     if not due:
         return {}, True
     complete = await _read(bus, info.stream, due)
-    return {one.fold.name: one.snapshot() for one in due if one.seq > one.stored}, complete
+    snapshots = {one.fold.name: one.snapshot() for one in due if one.seq > one.stored}
+    return {name: snapshot for name, snapshot in snapshots.items() if snapshot is not None}, complete
 
 
 async def _read(bus: Bus, stream: str, foldings: Sequence[Folding[Any]]) -> bool:

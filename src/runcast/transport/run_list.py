@@ -16,7 +16,7 @@ from runcast.transport.params import Query, integer_param, text_param
 MAX_LISTED = 10_000
 """So many of the runs that were busy last are looked at; a list ends there."""
 MAX_PAGES = 256
-"""So many pages of events a list reads at most, for runs that have had news since their last snapshots."""
+"""So many pages of events a list reads, for runs that have had news since their last snapshots; and one of each new run."""
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 20
 
@@ -24,7 +24,10 @@ DEFAULT_PAGE_SIZE = 20
 class HasStatus(Protocol):
     """What the state of a run must have to be listed."""
 
-    status: str
+    @property
+    def status(self) -> str:
+        """One of the words that the list can be filtered by."""
+        ...
 
 
 S = TypeVar("S", bound=HasStatus)
@@ -95,7 +98,7 @@ class RunList(Generic[S]):
         return sorted(found[:MAX_LISTED], key=lambda info: info.created, reverse=True)
 
     async def _states(self, infos: Sequence[StreamInfo]) -> list[Run[S]]:
-        states = await newest_states(self._bus, infos, self._fold, max_pages=MAX_PAGES)
+        states = await newest_states(self._bus, infos, self._fold, max_pages=MAX_PAGES, unknown_too=True)
         return [Run(info, state.value) for info, state in zip(infos, states, strict=True)]
 
     def _wanted(self, query: Query) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop, heappush
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -10,7 +11,7 @@ import uuid_utils
 
 from runcast.errors import InvalidInput
 from runcast.feeds.plans.events import MAX_TEXT_CHARS, jsonable
-from runcast.kinds.plan_graph import describe_cycle, find_cycle, ready, unknown_dependency
+from runcast.kinds.plan_graph import describe_cycle, find_cycle, unknown_dependency
 
 MAX_RESULT_BYTES: Final = 200 * 1024
 _OF_PLAN: Final = ("query", "name", "research_type", "description")
@@ -126,11 +127,24 @@ def _read_step(given: object, number: int) -> GivenStep:
 
 
 def _in_order(steps: list[GivenStep], graph: Mapping[str, tuple[str, ...]]) -> list[GivenStep]:
-    by_id, order = {step.step_id: step for step in steps}, list[str]()
-    while len(order) < len(steps):
-        waiting = [step_id for step_id in graph if step_id not in order]
-        order.append(ready(graph, waiting, order)[0])
-    return [by_id[step_id] for step_id in order]
+    """Each after those that it depends on; else as they were given (Kahn's algorithm over their places)."""
+    places = {step.step_id: place for place, step in enumerate(steps)}
+    missing = {step_id: len(set(needed)) for step_id, needed in graph.items()}
+    dependents: dict[str, list[str]] = {step_id: [] for step_id in graph}
+    for step_id, needed in graph.items():
+        for name in set(needed):
+            dependents[name].append(step_id)
+    free = [places[step_id] for step_id, count in missing.items() if not count]
+    heapify(free)
+    order: list[GivenStep] = []
+    while free:
+        step = steps[heappop(free)]
+        order.append(step)
+        for name in dependents[step.step_id]:
+            missing[name] -= 1
+            if not missing[name]:
+                heappush(free, places[name])
+    return order
 
 
 def _texts(source: object, names: Iterable[str]) -> dict[str, Any]:

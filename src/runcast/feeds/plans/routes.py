@@ -20,8 +20,8 @@ from runcast.feeds.plans.streaming_routes import plan_of
 from runcast.kinds.plan_commands import MAX_COMMAND_ID_CHARS, MAX_WORDS_CHARS
 from runcast.kinds.plan_definition import PlanDefinition, StepDefinition
 from runcast.kinds.plan_document import plan_line
-from runcast.kinds.plan_fold import PLAN_STATE
 from runcast.kinds.plan_state import PlanStatus
+from runcast.kinds.plan_summary import PLAN_SUMMARY
 from runcast.runners.plans.service import Plans
 from runcast.transport.access import access_of
 from runcast.transport.fields import Fields, read_fields
@@ -94,7 +94,7 @@ class _Plans:
     def __init__(self, plans: Plans) -> None:
         self._plans = plans
         self._give = command_giver(plans)
-        self._list = RunList[Any](plans.bus, KIND, PLAN_STATE, get_args(PlanStatus))
+        self._list = RunList(plans.bus, KIND, PLAN_SUMMARY, get_args(PlanStatus))
 
     async def start(self, request: Request) -> Response:
         """Answered when the plan is on disk: whatever happens to this process, it will be run."""

@@ -83,8 +83,11 @@ class _Run:
         self._context = context
         self._manager = manager
         self._results: dict[str, Any] = {}
+        self._is_open = False
+        """Whether it was begun and is not over, as told: noted before it is told."""
 
     async def run(self) -> dict[str, Any]:
+        self._is_open = True
         await self._tell(EventType.PLAN_STARTED, self._plan.told)
         for step in self._plan.steps:
             try:
@@ -92,12 +95,13 @@ class _Run:
             except _Failed as failure:
                 await self._failed(step, str(failure))
                 return self._summary("failed", error=str(failure), failed_step=step.step_id)
+        self._is_open = False
         await self._tell(EventType.PLAN_COMPLETED, self._counts("completed"))
         return self._summary("completed")
 
     def cancelled(self) -> None:
         """Tell that nobody waits for it any more; without waiting, as it is being cancelled."""
-        if self._manager is not None:
+        if self._manager is not None and self._is_open:
             data = {**self._counts("cancelled"), "reason": "The run was cancelled."}
             self._manager.stream_event_soon(
                 StreamEvent(EventType.PLAN_CANCELLED, self._plan.plan_id, data=data)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Literal, cast
 
 import msgspec
 
-from runcast.core.event import Event, stream_name
-from runcast.errors import Conflict, StreamGap, StreamNotFound, StreamReset
+from runcast.core.event import ANY_TAG, Cursor, Event, stream_name
+from runcast.errors import Conflict, InvalidInput, StreamGap, StreamNotFound, StreamReset
 from runcast.kinds.base import Publish
 from runcast.kinds.plan import PLAN
 from runcast.kinds.plan_commands import COMMAND_EVENT, check, command_data, read_command
-from runcast.kinds.plan_definition import RESEARCH, PlanDefinition, parse_plan
+from runcast.kinds.plan_definition import RESEARCH, PlanDefinition, StepDefinition, parse_plan
 from runcast.kinds.plan_document import plan_document
 from runcast.kinds.plan_fold import PLAN_STATE
-from runcast.kinds.plan_state import Command, PlanState
+from runcast.kinds.plan_state import MAX_PENDING, Command, PlanState
 from runcast.live.bus import Bus
+from runcast.log.base import Appended
 from runcast.runners.knowledge import KnowledgeBase
 from runcast.runners.model import LanguageModel
 from runcast.runners.plans.context import Resources
@@ -104,7 +105,8 @@ class Plans:
             Conflict: there is a plan of this id, and it is not over.
             LogError: nothing was stored.
         """
-        read = parse_plan(_builtins(plan), set(self.functions.actions))
+        read = parse_plan(_builtins(plan))
+        self._check_known(read.steps, "steps[{index}]")
         wanted = plan_id or read.plan_id or f"plan_{secrets.token_hex(6)}"
         stream = stream_name(PLAN.name, wanted)
         event_id = await self._next_run(stream)
@@ -134,6 +136,7 @@ class Plans:
         Raises:
             InvalidInput: the command or an argument cannot be; names it.
             StreamNotFound: there is no such plan.
+            Conflict: the `command_id` was another command's.
             LogError: the log could not be used.
         """
         wanted = read_command(
@@ -145,7 +148,12 @@ class Plans:
                 **arguments,
             },
         )
-        refused = check(await self.state(plan_id), wanted)
+        state = await self.state(plan_id)
+        if wanted.step is not None:
+            self._check_known([wanted.step], "step")
+        refused = check(state, wanted)
+        if refused is None and len(state.pending) >= MAX_PENDING and wanted.command_id not in state.pending:
+            refused = f"{MAX_PENDING} commands wait for an answer already; try again in a moment."
         if refused is not None:
             return _outcome(wanted, "refused", reason=refused)
         return await self._give(stream_name(PLAN.name, plan_id), wanted, timeout_s)
@@ -177,11 +185,32 @@ class Plans:
                 )
         return f"start:{info.epoch}"
 
+    def _check_known(self, steps: Sequence[StepDefinition], place: str) -> None:
+        """Refuse steps whose actions or gates this process does not know."""
+        for index, step in enumerate(steps):
+            where = place.format(index=index)
+            _check_one_of(f"{where}.action", "action", step.action, self.functions.actions)
+            gate = step.quality_gate
+            if gate is not None and gate.check is not None:
+                _check_one_of(f"{where}.quality_gate.check", "gate", gate.check, self.functions.gates)
+
+    async def _check_same(self, stream: str, given: Appended, command: Command) -> None:
+        """A repetition must be one: an id that was used for something else would be answered with its answer."""
+        before = Cursor(given.epoch, given.seq - 1, ANY_TAG)
+        page = await self.bus.read(stream, before if given.seq > 1 else None, limit=1)
+        stored = next((event for event in page.events if event.seq == given.seq), None)
+        if stored is None or stored.type != COMMAND_EVENT or _asked(stored) != _wanted(command):
+            raise Conflict(
+                f"command_id: {command.command_id} was given to something else already; use another one."
+            )
+
     async def _give(self, stream: str, command: Command, timeout_s: float) -> Outcome:
         data = {"step_id": command.step_id, "data": command_data(command)}
         given = await self.bus.publish(stream, COMMAND_EVENT, data, id=f"command:{command.command_id}")
         if given is None:
             return _outcome(command, "refused", reason="A processor of this server dropped the command.")
+        if given.duplicate:
+            await self._check_same(stream, given, command)
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await _find_answer(self.bus, stream, str(given.cursor), command.command_id)
@@ -239,6 +268,25 @@ def _outcome(
         event=answer.type if answer else None,
         seq=answer.seq if answer else None,
     )
+
+
+def _check_one_of(place: str, what: str, name: str, known: Iterable[str]) -> None:
+    names = sorted(known)
+    if name not in names:
+        there = ", ".join(names) or "none"
+        raise InvalidInput(f'{place}: there is no {what} "{name}"; there are: {there}.', field=place)
+
+
+def _wanted(command: Command) -> dict[str, Any]:
+    """What a command says, whoever gives it."""
+    told = msgspec.json.decode(msgspec.json.encode(command_data(command)))
+    return {"step_id": command.step_id, **{name: value for name, value in told.items() if name != "by"}}
+
+
+def _asked(event: Event) -> dict[str, Any]:
+    stored = msgspec.json.decode(event.data)
+    data = {name: value for name, value in _data(event).items() if name != "by"}
+    return {"step_id": stored.get("step_id"), **data}
 
 
 def _builtins(plan: PlanDefinition | Mapping[str, Any]) -> object:
