@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 _ALIASES = {
     # names that the feeds' documents gave to settings of ours
-    "ws_ping_interval_s": "WEBSOCKET_PING_INTERVAL",
+    "ping_interval_s": "WEBSOCKET_PING_INTERVAL",
     "max_connections": "MAX_WEBSOCKET_CLIENTS",
     "redis_url": "REDIS_URL",
     "celery_broker_url": "CELERY_BROKER_URL",
@@ -106,6 +106,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Positive, _doc("between two events about the health and the figures of a plan or workflow that runs")
     ] = 10.0
 
+    max_answers: Annotated[
+        Count, _doc("messages of chats that one process answers at once; more wait")
+    ] = 2_000
+    max_answers_per_person: Annotated[
+        Count, _doc("messages of one person that one process answers, or lets wait; more are refused")
+    ] = 32
+    chat_rate: Annotated[Count, _doc("messages per minute that one person may send to chats")] = 60
+    chat_message_max_bytes: Annotated[Count, Meta(le=40 * KIB), _doc("one message to a chat")] = 32 * KIB
+    chat_context_tokens: Annotated[
+        Count, _doc("tokens of a conversation that the model is given, about; what is older is left out")
+    ] = 6_000
+    chat_answer_timeout_s: Annotated[
+        Positive, _doc("so long an answer of a chat may take; then it ends with an error")
+    ] = 600.0
+    attachment_max_bytes: Annotated[Count, _doc("one attachment of a chat")] = 10 * MIB
+    attachments_max_bytes: Annotated[Count, _doc("all attachments of one conversation")] = 256 * MIB
+
     task_heartbeat_s: Annotated[Positive, _doc("between two heartbeats to a client of a task")] = 15.0
     task_timeout_s: Annotated[
         Positive, _doc("a client of a task that tells nothing for so long is closed")
@@ -166,7 +183,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Count, _doc("HTTP connections of one process without a request; of more, the longest idle is closed")
     ] = 1_000
     max_clients_per_stream: Annotated[Count, _doc("clients of one stream in one process")] = 1_000
-    ws_ping_interval_s: Annotated[Positive, _doc("between WebSocket pings")] = 20.0
+    ping_interval_s: Annotated[Positive, _doc("between two pings in the words of a feed")] = 30.0
+    ws_ping_interval_s: Annotated[Positive, _doc("between two pings of the WebSocket protocol")] = 20.0
     ws_ping_timeout_s: Annotated[Positive, _doc("how long a pong may take")] = 20.0
     sse_comment_interval_s: Annotated[Positive, _doc("between SSE comments that keep a connection open")] = (
         15.0

@@ -12,7 +12,7 @@ FIELDS = Settings.__struct_fields__
 UNIT = re.compile(r"_(bytes|s|ms|days)$")
 COUNTED = re.compile(
     r"\b(events|messages|frames|headers|connections|clients|processes|readers|port|tokens|times"
-    r"|threads|workflows|plans|steps|streams)\b"
+    r"|threads|workflows|plans|steps|streams|tasks)\b"
 )
 
 
@@ -60,7 +60,7 @@ def test_values_are_read_by_their_type():
 def test_the_documented_names_work_and_ours_come_first():
     documented = {"WEBSOCKET_PING_INTERVAL": "30", "MAX_WEBSOCKET_CLIENTS": "10"}
     settings = Settings.from_env(documented)
-    assert (settings.ws_ping_interval_s, settings.max_connections) == (30.0, 10)
+    assert (settings.ping_interval_s, settings.max_connections) == (30.0, 10)
     settings = Settings.from_env({**documented, "RUNCAST_MAX_CONNECTIONS": "20"})
     assert settings.max_connections == 20
 

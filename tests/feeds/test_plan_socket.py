@@ -342,7 +342,7 @@ def test_a_connection_that_is_refused_replaces_nobody(server: ThreadServer, plan
 
 def test_pings_come_at_the_interval(protocol: str) -> None:
     with (
-        ThreadServer(protocol=protocol, ws_ping_interval_s=0.05) as server,
+        ThreadServer(protocol=protocol, ping_interval_s=0.05) as server,
         watch(server, plan_id="p") as ws,
     ):
         frames = take(ws, 3)

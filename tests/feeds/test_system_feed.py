@@ -170,13 +170,13 @@ def test_an_approval_is_asked_answered_and_told_everywhere(server: WorkflowServe
         assert asked["details"] == {"cost": 3}
         requested = until_type(ws, "approval_requested")
         assert (requested["approval_id"], requested["workflow_id"]) == (asked["approval_id"], workflow_id)
-        assert requested["question"] == "May I?"
+        assert "May I?" not in str(requested)  # that is for who may read the workflow
         path = f"/api/v1/approvals/{asked['approval_id']}"
         answer = server.http.post(path, json={"approved": True, "comment": "go on"})
         assert answer.status_code == 200, answer.text
         assert (answer.json()["approved"], answer.json()["comment"]) == (True, "go on")
         resolved = until_type(ws, "approval_resolved")
-        assert (resolved["approved"], resolved["comment"]) == (True, "go on")
+        assert (resolved["approved"], "go on" in str(resolved)) == (True, False)
     frames = server.story(workflow_id)
     assert {"approval_requested", "approval_resolved"} <= {frame["type"] for frame in frames}
     assert frames[-1]["type"] == "workflow_complete"

@@ -289,7 +289,7 @@ def test_binary_is_refused(server: SocketServer, workflow: str) -> None:
 
 
 def test_pings_come_and_no_answer_closes_nothing(protocol: str, workflow: str) -> None:
-    with SocketServer(protocol=protocol, feed_ping_s=0.02) as server:
+    with SocketServer(protocol=protocol, ping_interval_s=0.02) as server:
         server.publish(workflow, FRAMES[0])
         with open_ws(server.workflow(workflow)) as ws:
             frames = take_until(ws, lambda frames: types(frames).count("ping") == 5)
@@ -301,7 +301,7 @@ def test_pings_come_and_no_answer_closes_nothing(protocol: str, workflow: str) -
 
 
 def test_a_client_that_reads_nothing_is_not_pinged_full(workflow: str, tmp_path: Path) -> None:
-    with SocketServer(tmp_path / "log.db", feed_ping_s=0.005, send_buffer=4_096) as server:
+    with SocketServer(tmp_path / "log.db", ping_interval_s=0.005, send_buffer=4_096) as server:
         server.publish(workflow, FRAMES[0])
         with RawClient(server.workflow(workflow), receive_buffer=2_048) as ws:
             text = "x" * 20_000

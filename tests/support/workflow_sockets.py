@@ -19,7 +19,6 @@ from runcast.kinds.system import SYSTEM
 from runcast.kinds.workflow import WORKFLOW
 from runcast.live.bus import Bus
 from runcast.log.open import open_configured
-from runcast.transport.flat_socket import PING_S
 from runcast.transport.problem import answer_with
 from runcast.transport.rest import create_streams_router
 from tests.support.server import AppServer
@@ -46,7 +45,6 @@ class SocketServer(AppServer):
     """Serves both sockets, and the native routes.
 
     Args:
-        feed_ping_s: between two of the feed's own pings.
         settings: those of `AppServer`, and those of the bus.
     """
 
@@ -55,13 +53,12 @@ class SocketServer(AppServer):
         log: str | Path = "memory:",
         *,
         protocol: str = "fast",
-        feed_ping_s: float = PING_S,
         send_buffer: int | None = None,
         **settings: Any,
     ) -> None:
         made = Settings(log=str(log), **settings)
         self.bus = Bus(open_configured(made), [WORKFLOW, SYSTEM], made)
-        super().__init__(self._app(feed_ping_s), protocol=protocol, send_buffer=send_buffer)
+        super().__init__(self._app(), protocol=protocol, send_buffer=send_buffer)
 
     def workflow(self, workflow_id: str, **query: Any) -> str:
         """The documented URL of a workflow's socket."""
@@ -75,7 +72,7 @@ class SocketServer(AppServer):
         """Publish an event of the system's stream."""
         self.run(self.bus.publish("system:events", event_type, data))
 
-    def _app(self, feed_ping_s: float) -> FastAPI:
+    def _app(self) -> FastAPI:
         bus = self.bus
 
         @asynccontextmanager
@@ -85,8 +82,8 @@ class SocketServer(AppServer):
 
         routes = [
             *create_streams_router(bus, {"workflow": lambda _: workflow_frames()}).routes,
-            WebSocketRoute("/api/v1/ws/workflows/{workflow_id:path}", workflow_socket(bus, feed_ping_s)),
-            WebSocketRoute("/api/v1/ws/system/events", system_socket(bus, feed_ping_s)),
+            WebSocketRoute("/api/v1/ws/workflows/{workflow_id:path}", workflow_socket(bus)),
+            WebSocketRoute("/api/v1/ws/system/events", system_socket(bus)),
         ]
         app = FastAPI(routes=routes, lifespan=lifespan)
         app.add_exception_handler(RuncastError, answer_with(bus.refused))

@@ -148,7 +148,7 @@ _RULES: Final[Mapping[str, Mapping[str, Callable[[str, object], Any]]]] = {
         "metadata": _object,
     },
     AGENT_DEREGISTERED: {"agent_id": _required, "reason": _text},
-    APPROVAL_REQUESTED: {"approval_id": _required, "workflow_id": _text, "question": _words},
+    APPROVAL_REQUESTED: {"approval_id": _required, "workflow_id": _text},
     APPROVAL_RESOLVED: {
         "approval_id": _required,
         "workflow_id": _text,

@@ -15,8 +15,6 @@ from runcast.transport.feed_socket import FeedClient
 from runcast.transport.flat_frames import FlatFrames
 from runcast.transport.websocket import WebSocketPeer
 
-PING_S = 30.0
-
 
 class _Said(msgspec.Struct):
     type: str
@@ -30,16 +28,15 @@ Answer = Callable[[], Awaitable[None] | None]
 class FlatClient(FeedClient):
     """A client that is told flat frames and says single words: `ping`, `pong`, and what `words` has.
 
-    A word may also come as `{"type": word}`. It is sent `{"type": "ping"}` every `ping_s` seconds; if it does not
-    answer, nothing happens: dead peers are found by the protocol's own pings.
+    A word may also come as `{"type": word}`. It is sent `{"type": "ping"}` every `ping_interval_s` of the settings;
+    if it does not answer, nothing happens: dead peers are found by the protocol's own pings.
     """
 
     frames: FlatFrames
 
-    def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope, ping_s: float = PING_S) -> None:
+    def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope) -> None:
         super().__init__(bus, peer, scope)
         self.words: Mapping[str, Answer] = {}
-        self._ping_s = ping_s
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -75,7 +72,7 @@ class FlatClient(FeedClient):
             self._timer.cancel()
 
     def _ping_later(self) -> None:
-        self._timer = self._loop.call_later(self._ping_s, self._ping)
+        self._timer = self._loop.call_later(self.bus.settings.ping_interval_s, self._ping)
 
     def _ping(self) -> None:
         if not self.connection.is_blocked:  # enough waits for it already, and says as much

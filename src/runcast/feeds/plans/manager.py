@@ -40,12 +40,12 @@ class StreamingManager:
 
     Args:
         ping_interval: seconds between two `ping` frames to a client; 0 sends none. 30 by default, or with a `bus` what
-            its settings say (`ws_ping_interval_s`). It may be changed at any time.
+            its settings say (`ping_interval_s`). It may be changed at any time.
         bus: an existing bus instead of one of its own.
     """
 
     def __init__(self, ping_interval: float | None = None, *, bus: Bus | None = None) -> None:
-        by_default = bus.settings.ws_ping_interval_s if bus else PING_INTERVAL_S
+        by_default = bus.settings.ping_interval_s if bus else PING_INTERVAL_S
         self.ping_interval = by_default if ping_interval is None else ping_interval
         self.bus = bus or own_bus([PLAN])
         self.bus.kinds.setdefault(PLAN.name, PLAN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from starlette.types import Scope as ASGIScope
 
@@ -16,21 +15,21 @@ from runcast.live.codec import Message
 from runcast.live.cohort import Wish
 from runcast.live.hub import NOW
 from runcast.transport.feed_socket import FeedSocket
-from runcast.transport.flat_socket import PING_S, FlatClient
+from runcast.transport.flat_socket import FlatClient
 from runcast.transport.params import text_param
 from runcast.transport.websocket import WebSocketPeer
 
 
-def system_socket(bus: Bus, ping_s: float = PING_S) -> FeedSocket:
-    """The ASGI endpoint. `ping_s`: between two `ping` frames."""
-    return FeedSocket(bus, partial(SystemClient, ping_s=ping_s))
+def system_socket(bus: Bus) -> FeedSocket:
+    """The ASGI endpoint."""
+    return FeedSocket(bus, SystemClient)
 
 
 class SystemClient(FlatClient):
     """A watcher of the system's stream."""
 
-    def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope, ping_s: float = PING_S) -> None:
-        super().__init__(bus, peer, scope, ping_s)
+    def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope) -> None:
+        super().__init__(bus, peer, scope)
         self.frames = system_frames()
         self.words = {"stats": self._tell_stats}
 

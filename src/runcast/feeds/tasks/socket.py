@@ -55,7 +55,7 @@ class TaskClient(FeedClient):
     def __init__(self, pulses: Pulses, bus: Bus, peer: WebSocketPeer, scope: ASGIScope) -> None:
         super().__init__(bus, peer, scope)
         self._task_id = self.path.get("task_id", "")
-        self._frames = TaskFrames(self._task_id)
+        self._frames = TaskFrames(self._task_id, ends=True)
         self._pulses = pulses
         self._pulse: Pulse | None = None
         self._is_over = False

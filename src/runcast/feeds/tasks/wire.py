@@ -12,27 +12,33 @@ from typing import Any, Final
 import msgspec
 
 from runcast.auth.principal import Principal
-from runcast.core.event import Event, check_id, check_type, format_time, parse_time, stream_name
+from runcast.core.event import Event, format_time
 from runcast.core.subscription import End, Missing, Notice, Reset
-from runcast.errors import InvalidEvent, InvalidInput, RuncastError
-from runcast.kinds.base import Publish
-from runcast.kinds.task import NAME, PROCESSING, encode_frame
+from runcast.errors import InvalidInput, RuncastError
+from runcast.kinds.task import NAME, TASK, encode_frame
 from runcast.live.codec import Message, Piece
 
 WELCOME: Final = "Connected to agent progress stream"
 SILENT: Final = "No message from the task for {seconds:g} s; it may still be at work. Connect again to go on."
 
-_ENVELOPE: Final = ("step", "task_id", "event_id", "timestamp", "seq", "cursor")
-_ANY_TIME_US: Final = 2**62  # `accept` knows the clock and refuses the future; here only the form is checked
+_TERMINAL: Final = tuple(f'{{"step":"{step}",'.encode() for step in TASK.terminals)
+"""How the frames of terminal events begin."""
 
 
 class TaskFrames:
-    """The codec of the feed, and what else is said in its words; without an id, for readers that know which task."""
+    """The codec of the feed, and what else is said in its words.
 
-    key = piece_key = NAME
+    Args:
+        task_id: stands in each control frame; without it, for readers that know which task they read.
+        ends: nothing is told after the terminal event, if something came after it.
+    """
 
-    def __init__(self, task_id: str = "") -> None:
+    piece_key = NAME
+
+    def __init__(self, task_id: str = "", *, ends: bool = False) -> None:
+        self.key = f"{NAME}-to-its-end" if ends else NAME
         self._named = {"task_id": task_id} if task_id else {}
+        self._ends = ends
 
     def piece(self, event: Event, cursor: str) -> bytes:
         """The event's flat frame."""
@@ -41,7 +47,12 @@ class TaskFrames:
     def messages(self, pieces: Sequence[Piece], now_us: int) -> list[Message]:
         """One for each piece."""
         del now_us
-        return [Message(piece.data, piece.cursor) for piece in pieces]
+        messages: list[Message] = []
+        for piece in pieces:
+            messages.append(Message(piece.data, piece.cursor))
+            if self._ends and piece.data.startswith(_TERMINAL):
+                break
+        return messages
 
     def notice(self, notice: Notice, now_us: int) -> list[Message]:
         """`reset` or `gap`; of the end tells the terminal frame."""
@@ -100,32 +111,3 @@ class TaskFrames:
             "timestamp": format_time(now_us),
         }
         return Message(msgspec.json.encode(frame), str(frame.get("cursor", "")), step)
-
-
-def from_frame(task_id: str, frame: Mapping[str, Any]) -> Publish:
-    """Read a documented message that somebody sends to a task, ready for the bus.
-
-    Without a `step` it is `processing`; `event_id`, `timestamp` and `task_id` may be absent or null; `seq` and `cursor`
-    are the log's to give, and left out.
-
-    Raises:
-        InvalidEvent: one of these is malformed, or names another task.
-        InvalidStreamName: no task can be called `task_id`.
-    """
-    stream = stream_name(NAME, task_id)
-    if frame.get("task_id") not in {None, task_id}:
-        raise InvalidEvent("task_id: not the task that this is sent to.", field="task_id")
-    step, event_id, timestamp = (_string(name, frame.get(name)) for name in ("step", "event_id", "timestamp"))
-    return Publish(
-        stream=stream,
-        type=check_type(PROCESSING if step is None else step, "step"),
-        data={name: value for name, value in frame.items() if name not in _ENVELOPE},
-        id=None if event_id is None else check_id(event_id, "event_id"),
-        time=None if timestamp is None else parse_time(timestamp, _ANY_TIME_US, "timestamp"),
-    )
-
-
-def _string(name: str, value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise InvalidEvent(f"{name}: a string or null is expected.", field=name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from starlette.types import Scope as ASGIScope
 
@@ -22,23 +21,23 @@ from runcast.live.cohort import Wish
 from runcast.live.hub import START
 from runcast.live.subscriber import Subscriber
 from runcast.transport.feed_socket import FeedSocket
-from runcast.transport.flat_socket import PING_S, FlatClient
+from runcast.transport.flat_socket import FlatClient
 from runcast.transport.params import text_param
 from runcast.transport.websocket import WebSocketPeer
 
 THE_END = "the workflow is over"
 
 
-def workflow_socket(bus: Bus, ping_s: float = PING_S) -> FeedSocket:
-    """The ASGI endpoint; the path names the `workflow_id`. `ping_s`: between two `ping` frames."""
-    return FeedSocket(bus, partial(WorkflowClient, ping_s=ping_s))
+def workflow_socket(bus: Bus) -> FeedSocket:
+    """The ASGI endpoint; the path names the `workflow_id`."""
+    return FeedSocket(bus, WorkflowClient)
 
 
 class WorkflowClient(FlatClient):
     """A watcher of one workflow. It gets every event that its filter passes, and the terminal one in any case."""
 
-    def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope, ping_s: float = PING_S) -> None:
-        super().__init__(bus, peer, scope, ping_s)
+    def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope) -> None:
+        super().__init__(bus, peer, scope)
         self._workflow_id = self.path.get("workflow_id", "")
         self._is_over = False
         self.frames = workflow_frames(self._workflow_id)
