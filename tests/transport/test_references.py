@@ -45,3 +45,17 @@ def test_over_a_websocket(server: LockedServer) -> None:
 
 def test_who_may_read_everything_may_follow_up_everything(server: LockedServer) -> None:
     assert server.as_(MASTER, "POST", f"/api/v1/streams/{MINE}/events", json=FOLLOW_UP).status_code == 200
+
+
+def test_who_gives_a_command_is_who_publishes_it(server: LockedServer) -> None:
+    plan = {"type": "plan_started", "data": {"step_id": None, "data": {"by": "the boss", "query": "?"}}}
+    _, key = server.key(read=("plan:*",), write=("plan:*",))
+    assert server.as_(key, "POST", "/api/v1/streams/plan:p/events", json=plan).status_code == 200
+    (event,) = server.as_(key, "GET", "/api/v1/streams/plan:p/events").json()["events"]
+    assert event["data"]["data"]["by"] == server.as_(key, "GET", "/api/v1/auth/me").json()["sub"]
+
+
+def test_an_id_of_a_command_is_for_commands_only(server: LockedServer) -> None:
+    note = {"type": "note", "id": "command:X", "data": {"step_id": None, "data": {}}}
+    refused = server.as_(MASTER, "POST", "/api/v1/streams/plan:p/events", json=note)
+    assert (refused.status_code, refused.json()["field"]) == (400, "id")

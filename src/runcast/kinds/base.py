@@ -75,7 +75,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     to be stored and leaves the publisher's as they are; it raises `InvalidEvent` naming the field. `refers` names
     other streams of which something is told to whoever reads what comes of an event: a publisher must be allowed
     to read those. `begins` tells of an event by its type and its normalised fields that it begins a run, too: for
-    publishers who have no word for that.
+    publishers who have no word for that. `sign` writes a known publisher's name where an event says who it is from.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     normalise: Callable[[Publish], dict[str, Any]] = lambda publish: move_reserved(publish.data)
     folds: Mapping[str, Fold[Any]] = {}
     refers: Callable[[Publish], Sequence[str]] | None = None
+    sign: Callable[[Publish, str], None] | None = None
     begins: Callable[[str, Mapping[str, Any]], bool] | None = None
 
     def edge(self, event_type: str, fields: Mapping[str, Any] | None = None) -> Edge:

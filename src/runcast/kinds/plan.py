@@ -79,6 +79,9 @@ def event_type_of(name: str) -> str:
     return lower if lower in TYPES else name
 
 
+_RESERVED_IDS: Final = {"command:": COMMAND_EVENT, "start:": "plan_started"}
+
+
 def normalise(publish: Publish) -> dict[str, Any]:
     """The fields to be stored, `step_id` and `data`, with what documented clients read without checking.
 
@@ -89,6 +92,7 @@ def normalise(publish: Publish) -> dict[str, Any]:
         InvalidEvent: a field has a wrong type or value, or contradicts the envelope; the message names it.
     """
     publish.type = event_type_of(publish.type)
+    _check_reserved(publish)
     fields = dict(publish.data)
     step_id = fields.pop("step_id", None)
     if step_id is not None and not (
@@ -107,6 +111,13 @@ def normalise(publish: Publish) -> dict[str, Any]:
     if settle := _RULES.get(publish.type):
         settle(step_id, data)
     return {"step_id": step_id, "data": data}
+
+
+def _check_reserved(publish: Publish) -> None:
+    """An id that is a command's, or a start's, must not be taken by anything else: it would never be stored."""
+    for prefix, event_type in _RESERVED_IDS.items():
+        if publish.id is not None and publish.id.startswith(prefix) and publish.type != event_type:
+            raise InvalidEvent(f"id: one that begins with {prefix} is for {event_type} only.", field="id")
 
 
 def encode_frame(event: Event, cursor: str) -> bytes:
@@ -213,11 +224,22 @@ _RULES: Final[dict[str, Callable[[str | None, dict[str, Any]], None]]] = {
 }
 
 
+_SIGNED: Final = frozenset({"plan_started", COMMAND_EVENT, "review_resolved"})
+
+
+def sign(publish: Publish, name: str) -> None:
+    """Who starts a plan, gives it a command or answers for a gate is who publishes that."""
+    data = publish.data.get("data")
+    if publish.type.lower() in _SIGNED and isinstance(data, dict):
+        publish.data = {**publish.data, "data": {**data, "by": name}}
+
+
 PLAN: Final = Kind(
     name=_NAME,
     starts=frozenset({"plan_started"}),
     terminals=TERMINALS,
     watch_from="start",
     normalise=normalise,
+    sign=sign,
     folds={PLAN_STATE.name: PLAN_STATE, PLAN_SUMMARY.name: PLAN_SUMMARY},
 )

@@ -6,7 +6,7 @@ decides who may come in: then everything is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -76,12 +76,17 @@ class Access:
                     f"You may not write to {stream}: no write grant of your key or token covers it."
                 )
 
-    def check_publish(self, kind: Kind, events: Iterable[Publish]) -> None:
+    def check_publish(self, kind: Kind, events: Sequence[Publish]) -> None:
         """Let whoever asks publish `events` of one kind to streams that they may write: for what these refer to.
+
+        What an event says of who it is from, such as who answers a question, is what is known of them.
 
         Raises:
             Unauthenticated, Forbidden: they may not.
         """
+        if kind.sign is not None and self.known().via != "open":
+            for event in events:
+                kind.sign(event, self.known().sub)
         if kind.refers is not None:
             for event in events:
                 for stream in kind.refers(event):
