@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
     return found
 
 
-AGENTS, TELEMETRY, PUBLISH, TAIL, WATCH_SSE, SHOW = blocks("sh")
+AGENTS, TELEMETRY, PUBLISH, TAIL, WATCH_SSE, SHOW, WORKFLOW = blocks("sh")
 WATCH, BUS = blocks("python")
 
 
@@ -37,6 +37,22 @@ def home(tmp_path: Path) -> Path:
     original = transcript_path("short.jsonl")
     (project / original.name).write_bytes(original.read_bytes())
     return tmp_path / "home"
+
+
+def test_running_a_workflow_without_a_server_or_a_model(home: Path) -> None:
+    (home / "README.md").write_text("# Promises\n\nA watcher that comes back goes on exactly where it was.\n")
+    own = env(HOME=str(home), XDG_DATA_HOME="")
+    done = subprocess.run(
+        ["sh", "-ec", WORKFLOW],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=home,
+        env=own,
+        timeout=WAIT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "goes on exactly where it was" in done.stdout
 
 
 @pytest.fixture
