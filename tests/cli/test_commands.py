@@ -16,6 +16,8 @@ COMMANDS = [
     "serve",
     "demo",
     "watch",
+    "workflow",
+    "plan",
     "publish",
     "tail",
     "streams",
@@ -26,7 +28,7 @@ COMMANDS = [
     "token",
     "doctor",
 ]
-OURS = ["demo", "publish", "tail", "streams", "show", "token", "doctor"]
+OURS = ["demo", "workflow", "plan", "publish", "tail", "streams", "show", "token", "doctor"]
 
 
 def test_alone_it_lists_all_commands() -> None:

@@ -187,3 +187,12 @@ def test_one_call_took_what_it_took(run: Run) -> None:
     run("publish", "session:s", "tool_call", "--data", data)
     (row,) = [line for line in run("show", "session:s").out.splitlines() if "100%" in line]
     assert row.count("1.07 s") == 4
+
+
+def test_the_file_itself_asks_for_no_key(run: Run, log: Path) -> None:
+    run("publish", "session:s", "message", "--log", str(log))
+    env = {"RUNCAST_LOCKED": "true"}
+    assert run("show", "session:s", env=env).code == 0
+    assert run("streams", env=env).out.splitlines()[3].startswith(" session:s")
+    refused = run("show", "workflow:none", env=env).complaint(code=1)
+    assert refused.startswith("There is no stream workflow:none in ")

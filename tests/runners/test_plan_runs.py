@@ -235,11 +235,22 @@ def test_a_gate_may_be_a_function_and_one_that_is_not_there_says_so() -> None:
         state = await stage.over(plan_id)
         assert state.steps["a"].status == "completed"
         assert state.steps["a"].quality_score == 0.6
-        # started by a process that knows it, and run by this one
-        started = {"step_id": None, "data": {"managed": True, "steps": [gone | {"action": "work"}]}}
+
+    on_plan_stage(test)
+
+
+@pytest.mark.parametrize(
+    "more", [{"action": "nosuch"}, {"action": "work", "quality_gate": {"check": "gone"}}]
+)
+def test_a_plan_that_another_process_knows_is_left_to_it_but_can_be_cancelled(more: dict[str, Any]) -> None:
+    async def test(stage: PlanStage) -> None:
+        started = {"step_id": None, "data": {"managed": True, "steps": [step("b") | more]}}
         await stage.bus.publish("plan:from-elsewhere", "plan_started", started)
-        state = await stage.over("from-elsewhere")
-        assert state.steps["b"].error == 'There is no quality gate "gone" in this process.'
+        await asyncio.sleep(60)
+        state = await stage.plans.state("from-elsewhere")
+        assert (state.status, state.steps["b"].status) == ("running", "waiting")
+        outcome = await stage.do("from-elsewhere", "cancel")
+        assert outcome.event == "plan_cancelled"
 
     on_plan_stage(test)
 
@@ -675,6 +686,23 @@ def test_a_plan_that_is_cleared_while_it_runs_is_left_alone() -> None:
         stage.threads.release("a")
         await asyncio.sleep(100)
         assert [name for name, _ in stage.executed] == ["a"]
+
+    on_plan_stage(test)
+
+
+@pytest.mark.parametrize("change", ["end", "clear"])
+def test_nothing_more_is_told_of_a_plan_whose_stream_is_ended_or_cleared(change: str) -> None:
+    async def test(stage: PlanStage) -> None:
+        stage.threads.hold = lambda ctx: True
+        plan_id = await stage.start(step("a"), step("b", "a"))
+        await stage.until(plan_id, lambda state: bool(state.in_status("running")))
+        before = await stage.types(plan_id)
+        await getattr(stage.bus, change)(f"plan:{plan_id}")
+        stage.threads.hold = lambda ctx: False
+        stage.threads.release("a")
+        await asyncio.sleep(100)
+        assert await stage.types(plan_id) == (before if change == "end" else [])
+        assert (await stage.bus.info(f"plan:{plan_id}")).ended == (change == "end")
 
     on_plan_stage(test)
 

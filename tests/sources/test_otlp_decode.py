@@ -191,7 +191,7 @@ class TestUnpacking:
         with pytest.raises(TooLarge):
             unpack(gzip.compress(bytes(600)) * 2, "gzip", 1_000)
 
-    @pytest.mark.parametrize("body", [b"abc", gzip.compress(b"abcdefgh")[:-9]])
+    @pytest.mark.parametrize("body", [b"abc", gzip.compress(b"abcdefgh")[:-9]], ids=["plain", "cut"])
     def test_what_is_no_gzip_is_refused(self, body: bytes):
         with pytest.raises(InvalidInput, match="gzip"):
             unpack(body, "gzip", 1_000)

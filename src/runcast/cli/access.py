@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx2
 from cyclopts import Parameter
@@ -17,6 +17,7 @@ from runcast.cli.usage import UsageError
 from runcast.client.blocking import Client
 from runcast.client.problems import error_of, unreachable
 from runcast.client.values import Item, Receipt
+from runcast.core.event import stream_name
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.errors import ConfigError
 
@@ -97,6 +98,10 @@ class Access(Protocol):
         """Where a session's time goes, and which calls are running."""
         ...
 
+    def run(self, kind: str, run_id: str) -> dict[str, Any]:
+        """What a workflow or a plan has come to; raises `StreamNotFound`."""
+        ...
+
     def tail(
         self, streams: Sequence[str], after: str, wanted: EventSubscriptionFilter
     ) -> AbstractContextManager[Iterable[Item]]:
@@ -126,6 +131,10 @@ class ServerAccess:
         """See `Access`."""
         return session_pages(self._ask)
 
+    def run(self, kind: str, run_id: str) -> dict[str, Any]:
+        """See `Access`."""
+        return self._ask(run_path(kind, run_id))
+
     def _ask(self, path: str) -> dict[str, Any]:
         try:
             response = self._client.http.get(path)
@@ -142,6 +151,16 @@ class ServerAccess:
     def tail(self, streams: Sequence[str], after: str, wanted: EventSubscriptionFilter) -> Any:
         """See `Access`."""
         return self._client.tail(streams, after=after, wanted=wanted)
+
+
+def run_path(kind: str, run_id: str) -> str:
+    """The path of a workflow or a plan in its feed.
+
+    Raises:
+        InvalidStreamName: none can be called so.
+    """
+    stream_name(kind, run_id)
+    return f"/api/v1/{kind}s/{quote(run_id, safe='')}"
 
 
 def session_pages(ask: Callable[[str], dict[str, Any]]) -> Iterator[dict[str, Any]]:

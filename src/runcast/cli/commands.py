@@ -21,10 +21,12 @@ _COMMANDS = {
     "serve": ("serve:serve", "Serve streams over HTTP, WebSocket and SSE."),
     "demo": ("demo:demo", "Watch a small agent at work on a folder, right away."),
     "watch": ("watch:watch", "Follow the transcripts of Claude Code's sessions."),
+    "workflow": ("workflow:workflow", "Run a workflow of agents, and watch it live."),
+    "plan": ("plan:plan", "Run a plan of steps, and watch it live."),
     "publish": ("publish:publish", "Publish an event, or a file of them."),
     "tail": ("tail:tail", "Print events as they come."),
     "streams": ("streams:streams", "List the streams there are."),
-    "show": ("show:show", "Show what a session adds up to."),
+    "show": ("show:show", "Show what a session, a workflow or a plan adds up to."),
     "knowledge": ("knowledge:knowledge", "Add documents for agents to look things up in; search them."),
     "hook": ("hook:hook", "Take an agent's hook from stdin. Agents call this."),
     "install-hooks": ("install_hooks:install_hooks", "Let Claude Code call our hook."),
@@ -60,8 +62,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     try:
         make_app("".join(words[:1]))(words, exit_on_error=False, print_error=False)
         sys.stdout.flush()
-    except UnknownCommandError:
-        _fail(_unknown(words[0]), MISUSED)
+    except UnknownCommandError as error:
+        chain = tuple(error.command_chain or ())
+        _fail(_unknown(chain, words[len(chain)]), MISUSED)
     except CycloptsError as error:
         _fail(f"{' '.join(str(error).split())} {_help_for(error)}", MISUSED)
     except RuncastError as error:
@@ -82,10 +85,14 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _unknown(name: str) -> str:
-    meant = get_close_matches(name, _COMMANDS, 1)
+def _unknown(chain: Sequence[str], name: str) -> str:
+    known = list(_COMMANDS)
+    if chain:
+        known = [one for one in make_app(chain[0])[chain[0]] if not one.startswith("-")]
+    meant = get_close_matches(name, known, 1)
+    command = " ".join(["runcast", *chain])
     hint = f"Did you mean {meant[0]}? " if meant else ""
-    return f"There is no command {clean(name)[:60]!r}. {hint}See `runcast --help`."
+    return f"There is no command {clean(' '.join([*chain, name]))[:60]!r}. {hint}See `{command} --help`."
 
 
 def _help_for(error: CycloptsError) -> str:

@@ -105,11 +105,11 @@ def _run(
     settings: Settings, listener: socket.socket, root: Path, stop: threading.Event, *, once: bool, page: str
 ) -> None:
     """The agent in a thread, begun first, and the server in this one; both on one bus."""
-    from runcast.kinds.session import SESSION
+    from runcast.kinds.known import KINDS
     from runcast.live.bus import Bus
     from runcast.log.open import open_configured
 
-    bus = Bus(open_configured(settings), [SESSION], settings)
+    bus = Bus(open_configured(settings), KINDS, settings)
     agent = threading.Thread(target=_explore, args=(bus, root, stop, once), name="runcast-explorer")
     agent.start()
     try:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from runcast.cli.output import clean, columns, console
+from runcast.cli.run_words import TYPE_STYLES, words_of
 
 STYLES: Final = {
     "error": "bold red",
@@ -58,6 +59,14 @@ def line_of(event: Mapping[str, Any], *, with_stream: bool) -> Text:
         line.append(f"{clean(str(event['stream']))}  ", "dim cyan")
     event_type = clean(str(event["type"]))
     failed = data.get("status") in {"error", "failed", "timeout"}
+    words = words_of(event)
+    if words is not None:
+        line.append(
+            f"{event_type:<18}", STYLES["error"] if failed else TYPE_STYLES.get(event_type, "default")
+        )
+        line.append(f"  {words}" if words else "")
+        line.rstrip()
+        return line
     line.append(f"{event_type:<12}", STYLES["error"] if failed else STYLES.get(event_type, "default"))
     for text, style in _details(data):
         line.append("  ")

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import httpx2
+from msgspec.structs import replace
 
-from runcast.cli.access import session_pages
+from runcast.cli.access import run_path, session_pages
 from runcast.cli.log_tail import LogTail, native_value
 from runcast.client.addresses import session_path
 from runcast.client.problems import error_of
@@ -18,7 +19,7 @@ from runcast.core.event import check_kind, cursor_of, format_time, split_stream
 from runcast.core.filters import EventSubscriptionFilter
 from runcast.core.scope import Scope
 from runcast.errors import StreamNotFound
-from runcast.kinds.session import SESSION
+from runcast.kinds.known import KINDS
 from runcast.live.bus import Bus
 from runcast.live.history import page_before
 from runcast.log.base import Appended, StreamInfo
@@ -35,8 +36,10 @@ class LogAccess:
     """
 
     def __init__(self, settings: Settings) -> None:
+        # Whoever has the file needs no key: what locks its servers is not asked for here.
+        settings = replace(settings, locked=False, api_keys=(), jwt_secret="", jwks_url="")
         self._log = open_configured(settings)
-        self._bus = Bus(self._log, [SESSION], settings)
+        self._bus = Bus(self._log, KINDS, settings)
         self._bus.processors.load_entry_points()
         self.where = self._log.url
 
@@ -83,6 +86,10 @@ class LogAccess:
     def bottlenecks(self, session_id: str) -> dict[str, Any]:
         """See `Access`."""
         return self._ask(f"{session_path(session_id)}/bottlenecks")
+
+    def run(self, kind: str, run_id: str) -> dict[str, Any]:
+        """See `Access`."""
+        return self._ask(run_path(kind, run_id))
 
     def _ask(self, path: str) -> dict[str, Any]:
         """What a server on this log would answer: the app itself is asked, without any server."""

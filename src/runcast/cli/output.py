@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 import threading
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from rich.console import Console
@@ -35,13 +35,13 @@ def complain(message: str) -> None:
     print(f"runcast: {clean(message)}", file=sys.stderr, flush=True)
 
 
-def print_json(value: Any) -> None:
-    """One line of JSON on stdout, at once.
+def print_json(value: Any, out: TextIO | None = None) -> None:
+    """One line of JSON on stdout (or `out`), at once.
 
     Control characters that JSON leaves as they are (C1, DEL) are written as escapes: a terminal may obey them.
     """
     text = msgspec.json.encode(value).decode()
-    print(text.translate(_ESCAPED), flush=True)
+    print(text.translate(_ESCAPED), file=out, flush=True)
 
 
 def clean(text: str) -> str:
@@ -51,6 +51,12 @@ def clean(text: str) -> str:
     """
     line = " ".join(_SEQUENCES.sub("", text).split())
     return line if line.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in line)
+
+
+def clean_block(text: str) -> str:
+    """As `clean`, but with its lines and their indentation, for a text that means something by them."""
+    kept = _SEQUENCES.sub("", text.replace("\r\n", "\n").expandtabs(4))
+    return "".join(c if c == "\n" or c.isprintable() else "\ufffd" for c in kept)
 
 
 def plural(count: int, noun: str) -> str:

@@ -84,7 +84,7 @@ async def _watch(where: Where, plan: _Plan) -> None:
 
 async def _into_log(name: str | None, plan: _Plan) -> None:
     from runcast.config import Settings
-    from runcast.kinds.session import SESSION
+    from runcast.kinds.known import KINDS
     from runcast.live.bus import Bus
     from runcast.log.open import open_configured
     from runcast.sources.claude_code.positions import Positions, journal_of
@@ -95,7 +95,7 @@ async def _into_log(name: str | None, plan: _Plan) -> None:
     file = log_place(settings)
     if file is None:
         raise ConfigError("log: one in memory belongs to its own process. Use its server: --url http://…")
-    bus = Bus(open_configured(settings), [SESSION], settings)
+    bus = Bus(open_configured(settings), KINDS, settings)
     try:
         bus.processors.load_entry_points()
         publisher = BusPublisher(bus)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from runcast.errors import InvalidInput
+from runcast.runners.knowledge.fit import fitting
 from runcast.runners.knowledge.words import STOP_WORDS
-from runcast.runners.material import write_passage, write_passages
+from runcast.runners.material import write_passage, write_passages, write_sources
 from runcast.runners.model import Message
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def research(ctx: StepContext) -> dict[str, Any]:
     limit = _count(ctx.params.get("passages"), "passages", PASSAGES, MAX_PASSAGES)
     max_tokens = _count(ctx.params.get("max_tokens"), "max_tokens", 0, 1_000_000) or None
     ctx.progress(0.1, "Looking in the knowledge base")
-    passages = ctx.search(question, limit) if limit else []
+    passages = fitting(question, ctx.search(question, limit)) if limit else []
     before = [_written(each) for each in ctx.dependencies.values()]
     ctx.progress(0.3, f"{len(passages)} passage{'' if len(passages) == 1 else 's'} found; asking the model")
     answer = ctx.ask(_messages(ctx, question, passages, before), max_tokens=max_tokens)
@@ -78,7 +79,7 @@ def _messages(
     ]
     return [
         Message("system", _SYSTEM),
-        Message("user", "\n\n".join([*parts, *written, write_passages(passages)])),
+        Message("user", "\n\n".join([*parts, write_sources(*written, write_passages(passages))])),
     ]
 
 
