@@ -5,6 +5,9 @@
 #   tmpfs   a small file system that a test fills up (mounting one takes root)
 #   node    runs the tests of the live page's pure modules; npm gets axe-core for those of its accessibility
 #   chromium  shows the live page
+#   redis-server, redis-sentinel  the log on Redis
+#   nginx   stands before servers, with the configuration in deploy/
+#   systemd-analyze  reads the units in deploy/
 #
 # Missing programs are installed with apt where that needs no password. What is still missing
 # is said in one line and its tests are skipped; with CI=true it is an error.
@@ -31,7 +34,7 @@ mount_tmpfs() {
 }
 
 missing() {
-  for name in cc strace tmpfs node npm chromium; do
+  for name in cc strace tmpfs node npm chromium redis-server redis-sentinel nginx systemd-analyze; do
     have "$name" || printf ' %s' "$name"
   done
 }
@@ -42,7 +45,8 @@ packages_for() {
       cc) echo gcc libc6-dev ;;
       strace) command -v strace >/dev/null || echo strace ;;
       node) echo nodejs ;;
-      npm | chromium) echo "$name" ;;
+      npm | chromium | redis-server | redis-sentinel | nginx) echo "$name" ;;
+      systemd-analyze) echo systemd ;;
     esac
   done
 }

@@ -46,7 +46,7 @@ from runcast.live.bus import Bus
 from runcast.live.hub import Hub
 from runcast.live.keeper import keep_snapshots
 from runcast.log.open import open_configured
-from runcast.log.place import auth_file, log_file
+from runcast.log.place import auth_file, beside
 from runcast.runners.assembly import Runners
 from runcast.runners.loading import load_modules
 from runcast.sources.htmlgraph.follow import follow as follow_htmlgraph
@@ -130,7 +130,7 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
 
 
 def _auth_file(url: str) -> Path | None:
-    path = log_file(url)
+    path = beside(url)
     return None if path is None else auth_file(path)
 
 

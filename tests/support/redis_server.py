@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
-from contextlib import suppress
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,9 +33,9 @@ class RedisServer:
     def __init__(self, program: str = "redis-server", *, port: int | None = None, **options: str) -> None:
         self.port = port or free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="runcast-redis-"))
-        self.config = {"save": "", "appendonly": "no", "enable-debug-command": "yes"} | {
-            name.replace("_", "-"): value for name, value in options.items()
-        }
+        plain = {"save": "", "appendonly": "no"} if program == "redis-server" else {}
+        self.config = plain | {name.replace("_", "-"): value for name, value in options.items()}
+        self.lines: list[str] = []
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._client: Redis | None = None
@@ -67,7 +72,8 @@ class RedisServer:
         file = self.folder / "redis.conf"
         if not file.exists():
             lines = ["bind 127.0.0.1", f"port {self.port}", f"dir {self.folder}", "daemonize no"]
-            lines += [f"{name} {value or chr(34) * 2}" for name, value in self._settings()]
+            lines += [f"{name} {value or chr(34) * 2}" for name, value in self.config.items()]
+            lines += self.lines
             file.write_text("\n".join(lines) + "\n")
         with (self.folder / "out").open("ab") as out:
             self._process = subprocess.Popen(
@@ -95,9 +101,157 @@ class RedisServer:
     def go_on(self) -> None:
         os.kill(self.process.pid, signal.SIGCONT)
 
-    def _settings(self) -> list[tuple[str, Any]]:
-        return [
-            (name, value)
-            for name, value in self.config.items()
-            if self._program == "redis-server" or "sentinel" in name
+
+class RedisCluster:
+    """Three masters that share the slots, without replicas."""
+
+    def __init__(self, **options: str) -> None:
+        self.servers = [
+            RedisServer(
+                cluster_enabled="yes",
+                cluster_port=str(free_port()),
+                cluster_node_timeout="2000",
+                cluster_require_full_coverage="no",
+                **dict[str, Any](options),
+            )
+            for _ in range(3)
         ]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for server in self.servers:
+                stack.enter_context(server)
+            self._join()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _join(self) -> None:
+        first, *others = self.servers
+        for server in others:
+            first.client.execute_command(
+                "CLUSTER MEET", "127.0.0.1", server.port, int(server.config["cluster-port"])
+            )
+        bounds = [0, 5461, 10923, 16384]
+        for server, low, high in zip(self.servers, bounds, bounds[1:], strict=False):
+            server.client.execute_command("CLUSTER ADDSLOTSRANGE", low, high - 1)
+        wait_until(self._is_ready, "the Cluster's agreement")
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
+
+    def _is_ready(self) -> bool:
+        states: list[Any] = [server.client.execute_command("CLUSTER INFO") for server in self.servers]
+        return all((state["cluster_state"], state["cluster_known_nodes"]) == ("ok", "3") for state in states)
+
+
+class Sentinels:
+    """A master with a replica, and a Sentinel that makes the replica master when the master is gone for a second."""
+
+    def __init__(self, **options: str) -> None:
+        self.master = RedisServer(**dict[str, Any](options))
+        self.replica = RedisServer(replicaof=f"127.0.0.1 {self.master.port}", **dict[str, Any](options))
+        self.sentinel = RedisServer("redis-sentinel")
+        self.sentinel.lines = [
+            f"sentinel monitor runcast 127.0.0.1 {self.master.port} 1",
+            "sentinel down-after-milliseconds runcast 1000",
+            "sentinel failover-timeout runcast 3000",
+        ]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.master)
+            stack.enter_context(self.replica)
+            wait_until(self._is_replicated, "the replica")
+            stack.enter_context(self.sentinel)
+            wait_until(self._knows_replica, "the Sentinel's knowledge of the replica")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/runcast"
+
+    def _is_replicated(self) -> bool:
+        info: Any = self.replica.client.info("replication")
+        return info["master_link_status"] == "up"
+
+    def _knows_replica(self) -> bool:
+        found: Any = self.sentinel.client.execute_command("SENTINEL REPLICAS", "runcast")
+        return len(found) == 1
+
+
+class Proxy:
+    """Stands in front of a server, and can fall silent: connections stay open, and nothing passes any more."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._selector = selectors.DefaultSelector()
+        self._peers: dict[socket.socket, socket.socket] = {}
+        self._silent: set[socket.socket] = set()
+        self._commands: deque[Callable[[], None]] = deque()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for one in [self._listener, *self._peers]:
+            one.close()
+        self._selector.close()
+
+    def fall_silent(self) -> None:
+        """All connections there are now are half open: neither side hears of the other, nor of an end."""
+        done = threading.Event()
+
+        def act() -> None:
+            self._silent.update(self._peers)
+            done.set()
+
+        self._commands.append(act)
+        assert done.wait(5)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            while self._commands:
+                self._commands.popleft()()
+            for key, _ in self._selector.select(0.02):
+                self._serve(key.fileobj)
+
+    def _serve(self, ready: Any) -> None:
+        if ready is self._listener:
+            client, _ = self._listener.accept()
+            server = socket.create_connection(("127.0.0.1", self._to))
+            for one, other in ((client, server), (server, client)):
+                self._peers[one] = other
+                self._selector.register(one, selectors.EVENT_READ)
+            return
+        peer = self._peers.get(ready)
+        data = b""
+        with suppress(OSError):
+            data = ready.recv(65536)
+        if ready in self._silent:
+            if not data:
+                self._selector.unregister(ready)
+            return
+        if data and peer is not None:
+            with suppress(OSError):
+                peer.sendall(data)
+                return
+        for one in (ready, peer):
+            if one is not None and self._peers.pop(one, None) is not None:
+                self._selector.unregister(one)
+                one.close()

@@ -199,8 +199,11 @@ def open_access(
 def _log_access(name: str | None, must_exist: bool) -> AbstractContextManager[Access]:
     from runcast.cli.log_access import LogAccess
     from runcast.config import Settings
+    from runcast.log.place import is_redis
 
     settings = Settings.from_env(os.environ, log=name)
+    if is_redis(settings.log):
+        return LogAccess(settings)
     path = log_place(settings)
     if path is None:
         raise ConfigError("log: one in memory belongs to its own process. Use its server: --url http://…")
@@ -212,16 +215,16 @@ def _log_access(name: str | None, must_exist: bool) -> AbstractContextManager[Ac
 
 
 def log_place(settings: Settings) -> Path | None:
-    """The file of the log, which may have to be made; None for one in memory.
+    """The file of the log, which may have to be made, or what stands for it (`beside`); None for one in memory.
 
     A folder is made for the default log only: another one that is not there is more likely a slip of the hand.
 
     Raises:
         ConfigError: the log's name cannot be, or there is no such folder.
     """
-    from runcast.log.place import data_folder, log_file
+    from runcast.log.place import beside, data_folder
 
-    path = log_file(settings.log)
+    path = beside(settings.log)
     if path is not None and not path.parent.exists() and path.parent != data_folder():
         raise ConfigError(
             f"log: there is no folder {path.parent}. Make it (mkdir -p), or name another place with --log."

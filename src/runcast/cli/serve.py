@@ -16,6 +16,7 @@ from runcast.cli.access import log_place
 from runcast.cli.usage import settings_of
 from runcast.config import Settings
 from runcast.errors import ConfigError
+from runcast.log.place import is_redis
 from runcast.runners.loading import load_modules
 
 GRACE_S = 5
@@ -121,10 +122,12 @@ def _run(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
-    from runcast.log.open import open_configured
+    from runcast.log.open import open_configured, persistence_warning
 
     log = open_configured(settings)  # what is wrong with it is told here, in one line
     url = log.url
+    if warning := persistence_warning(log):
+        print(f"runcast: {warning}", file=sys.stderr)
     log.close()
     _hand_down(settings, url)
     config = uvicorn.Config(
@@ -152,7 +155,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
 def _hand_down(settings: Settings, url: str) -> None:
     """Workers read the same settings, from the environment."""
-    os.environ["RUNCAST_LOG"] = url
+    os.environ["RUNCAST_LOG"] = settings.log if is_redis(settings.log) else url  # `url` has no credentials
     os.environ["RUNCAST_WORKERS"] = str(settings.workers)
     os.environ["RUNCAST_LOAD"] = ",".join(settings.load)
     os.environ["RUNCAST_LOCKED"] = str(settings.locked).lower()

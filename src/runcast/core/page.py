@@ -21,13 +21,17 @@ class Change(StrEnum):
     """All of the stream is gone; it goes on, empty, in the epoch that is named."""
     TRIM = "trim"
     """The events before `oldest` are gone."""
+    LOST = "lost"
+    """The log has lost events that were told, as a server that takes over may: the run's newest one is before `oldest`.
+    It is told of as the log notices it, at the position that was told last."""
 
 
 class Control(msgspec.Struct, frozen=True, gc=False):
     """A control row: a change of a stream, at its place in the commit order.
 
     `epoch` is the epoch that was ended or trimmed, or the new one after a clear. `oldest` is the seq of the
-    first event that is kept, or the seq that the next event will have if none is.
+    first event that is kept, or the seq that the next event will have if none is. `tag` belongs to the newest event,
+    after a loss.
     """
 
     stream: str
@@ -35,6 +39,7 @@ class Control(msgspec.Struct, frozen=True, gc=False):
     position: int
     change: Change
     oldest: int = 1
+    tag: int = 0
 
 
 Record = Event | Control

@@ -74,6 +74,13 @@ class Tail:
         self._ring_after = 0
         self._bytes = 0
 
+    def stand_at(self, cursor: Cursor) -> None:
+        """Go on after another place: the log has lost what was here."""
+        self.cursor = cursor
+        self._ring.clear()
+        self._ring_after = cursor.offset
+        self._bytes = 0
+
     def between(self, after: Cursor, until: Cursor) -> list[Event] | None:
         """The events after one place up to another; None if the ring does not reach from there to there."""
         epoch = self.cursor.epoch

@@ -55,6 +55,12 @@ class Subscriber:
         self.cohort.leave(self)
         self.read_on()
 
+    def look_again(self) -> None:
+        """Leave the live group, and let the log say whether it still has what was read: it may have lost events."""
+        self.cohort.leave(self)
+        self.machine.is_checked = False
+        self.read_on()
+
     def read_on(self) -> None:
         """Read as soon as possible, if there is reason to."""
         if self.wants_to_read:

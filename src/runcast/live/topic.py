@@ -87,6 +87,10 @@ class Topic:
         """Take what was committed, in order; what the tail stands for already is left out."""
         run = _Run()
         for record in records:
+            if isinstance(record, Control) and record.change is Change.LOST:
+                self._offer(run)
+                self._look_again(record)
+                continue
             if not self.tail.is_new(record):
                 continue
             if isinstance(record, Control):
@@ -139,6 +143,20 @@ class Topic:
             self.tail.trim(control.oldest)
         elif control.epoch == self.tail.cursor.epoch and not self.over:
             self._end()
+
+    def _look_again(self, control: Control) -> None:
+        """The log has lost events that were told: whoever reads here compares its place with the log again."""
+        if not self.tail.scope.stream:
+            return
+        for cohort in self._cohorts.values():
+            cohort.drain()
+        self.over = False
+        self.generation = next(_generations)
+        self.tail.stand_at(Cursor(control.epoch, control.oldest - 1, control.tag))
+        for subscriber in list(self.subscribers):
+            subscriber.look_again()
+        for cohort in self._cohorts.values():
+            cohort.restart(None)
 
     def _restart(self, epoch: str, notice: Reset | None) -> None:
         for cohort in self._cohorts.values():

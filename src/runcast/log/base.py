@@ -1,7 +1,9 @@
 """The contract of a log: ordered, durable streams of events.
 
 A log is blocking and thread-safe; `runcast.live.bus.Bus` has its asyncio face. Every log, ours or a third
-party's, passes `runcast.log.suite`. Times are in microseconds since the Unix epoch, read from the wall clock,
+party's, passes `runcast.log.suite`. Logs on this machine give one commit order to everything; a log that keeps its
+streams on several servers gives the order in which events arrived where they are joined, and each append is atomic
+for each of its streams (`orders_batches` in the suite). Times are in microseconds since the Unix epoch, read from the wall clock,
 and order nothing.
 """
 
@@ -118,7 +120,7 @@ class EventLog(Protocol):
     """
 
     url: str
-    """How this log was named: `sqlite:///path`, `memory:`."""
+    """How this log was named: `sqlite:///path`, `memory:`, `redis://host:port`; without passwords."""
 
     blocking: bool
     """Whether calls can wait for a disk or a network, and so belong into a thread."""
@@ -129,13 +131,15 @@ class EventLog(Protocol):
     def append(self, events: Sequence[NewEvent], *, lease: Lease | None = None) -> list[Appended]:
         """Store `events` durably, in order, all or none, and return what became of each.
 
-        An event whose id its stream has already (in any run that is kept) is not stored again. One with
+        An event whose id its stream has already (in any run that is kept; on Redis: among the newest ids that
+        were given to the stream, 10,000 of them by default) is not stored again. One with
         `Edge.START` opens a new epoch if the current run saw a terminal event; any event does so after `end`.
 
         Raises:
             Busy: too much is waiting, or the file stays locked past the deadline.
             StaleToken: `lease` is no longer the newest for its name.
             LogFull, LogReadOnly, LogCorrupt: by the disk. Nothing was stored.
+            LogUnavailable: a log on other machines does not answer. The events may be stored.
         """
         ...
 
@@ -176,7 +180,7 @@ class EventLog(Protocol):
         limit: int = PAGE_MAX_EVENTS,
         until: int | None = None,
     ) -> Page:
-        """The next events of all streams (of `kind`) in commit order; offsets are positions.
+        """The next events of all streams (of `kind`) in commit or arrival order; offsets are positions.
 
         Limits as `read`. Events that were cleared or trimmed are left out without a word: a firehose promises
         what is kept. A cursor of another log, or ahead of this one, begins anew with `reset`.
@@ -207,6 +211,8 @@ class EventLog(Protocol):
     def end(self, stream: str) -> StreamInfo:
         """Seal the current run; the next event opens a new one. Does nothing if it is sealed.
 
+        In the same commit the lease `runner:{stream}` is taken away, if there is one: its runner writes no more.
+
         Raises:
             StreamNotFound: there is no such stream.
         """
@@ -215,7 +221,8 @@ class EventLog(Protocol):
     def clear(self, stream: str) -> StreamInfo:
         """Forget all events of `stream`, of all its runs; it goes on, empty, in a new epoch.
 
-        The events are gone for every reader at once; their space comes back with `sweep`.
+        The events are gone for every reader at once; their space comes back with `sweep`. The lease of its
+        runner is taken away as by `end`.
 
         Raises:
             StreamNotFound: there is no such stream.

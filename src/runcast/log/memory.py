@@ -135,6 +135,8 @@ class MemoryLog:
             ledger = Ledger(self._current, self._known, self._position, self._clock())
             result = act(ledger)
             self._keep(ledger)
+            for name in ledger.revoked:
+                self._leases.pop(name, None)
         self._tell()
         return result
 
@@ -301,6 +303,17 @@ class MemoryLog:
             lease = Lease(name, owner, token, now + ttl)
             self._leases[name] = (lease, ttl)
             return lease
+
+    def renew(self, leases: Sequence[Lease], ttl_s: float) -> list[bool]:
+        """See `RenewsMany`."""
+        ttl = ttl_us(ttl_s)
+        with self._open():
+            held = [self._holds(lease) for lease in leases]
+            for lease, is_held in zip(leases, held, strict=True):
+                if is_held:
+                    renewed = Lease(lease.name, lease.owner, lease.token, self._clock() + ttl)
+                    self._leases[lease.name] = (renewed, ttl)
+            return held
 
     def release(self, lease: Lease) -> None:
         with self._open():

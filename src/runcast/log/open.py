@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from runcast.config import Settings
 from runcast.errors import ConfigError
 from runcast.log.base import EventLog
 from runcast.log.memory import MemoryLog
-from runcast.log.place import data_folder, log_file
+from runcast.log.place import data_folder, is_redis, log_file
 from runcast.log.sqlite import SqliteLog
 
-REDIS_SCHEMES = frozenset(
-    {"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix"}
-)
-
+if TYPE_CHECKING:
+    from runcast.log.redis import RedisLog
 
 def open_log(url: str | os.PathLike[str], **settings: Any) -> EventLog:
     """Open the log that `url` names.
@@ -42,12 +40,6 @@ def open_log(url: str | os.PathLike[str], **settings: Any) -> EventLog:
     return MemoryLog(clock=settings.get("clock")) if path is None else SqliteLog(path, **settings)
 
 
-def is_redis(url: str | os.PathLike[str]) -> bool:
-    """Whether `url` names a log on Redis."""
-    scheme, colon, _ = os.fspath(url).partition("://")
-    return bool(colon) and scheme in REDIS_SCHEMES
-
-
 def open_configured(settings: Settings) -> EventLog:
     """The log that the settings name; without a name, `log.db` in the user's data directory.
 
@@ -58,3 +50,18 @@ def open_configured(settings: Settings) -> EventLog:
     if is_redis(url):
         return open_log(url, queue_bytes=settings.append_queue_bytes)
     return open_log(url, queue_bytes=settings.append_queue_bytes, poll_ms=settings.foreign_poll_ms)
+
+
+def persistence_warning(log: EventLog) -> str:
+    """What a log on Redis may lose because of how its server is set, for whoever runs it; empty if that is well.
+
+    Blocks. A server that does not say how it is set, as hosted ones may not, is not warned of.
+
+    Raises:
+        LogUnavailable: it does not answer.
+    """
+    if not is_redis(log.url):
+        return ""
+    from runcast.log.redis.persistence import warnings  # noqa: PLC0415 - its extra may not be installed
+
+    return " ".join(warnings(cast("RedisLog", log)))

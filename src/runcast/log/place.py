@@ -10,6 +10,9 @@ from pathlib import Path
 from runcast.errors import ConfigError
 
 _SQLITE = "sqlite:///"
+REDIS_SCHEMES = frozenset(
+    {"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix"}
+)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two characters at least: C: is a drive
 
 
@@ -36,6 +39,31 @@ def log_file(url: str | os.PathLike[str]) -> Path | None:
     if not name:
         raise ConfigError("log: a path is missing. A log is sqlite:///path, a plain path, or memory:")
     return Path(name).expanduser()
+
+
+def is_redis(url: str | os.PathLike[str]) -> bool:
+    """Whether `url` names a log on Redis."""
+    scheme, colon, _ = os.fspath(url).partition("://")
+    return bool(colon) and scheme in REDIS_SCHEMES
+
+
+def beside(url: str | os.PathLike[str]) -> Path | None:
+    """The name beside which is kept what belongs to a log and lies elsewhere: users, knowledge, attachments.
+
+    A log's file; for one on Redis a name in the user's data, made from its address without the credentials in it;
+    None for `memory:`.
+
+    Raises:
+        ConfigError: `url` names no log.
+    """
+    if not is_redis(url):
+        return log_file(url)
+    import hashlib  # noqa: PLC0415 - a hook, which needs no Redis, has no time for it
+
+    scheme, _, rest = os.fspath(url).partition("://")
+    address = rest.rpartition("@")[2]
+    digest = hashlib.sha256(f"{scheme}://{address}".encode()).hexdigest()[:12]
+    return data_folder() / f"redis-{digest}"
 
 
 def spool_folder(path: Path) -> Path:

@@ -9,6 +9,11 @@ from runcast.log.base import PAGE_MAX_EVENTS
 STREAMS_MAX = 1_000
 
 
+def lease_name(stream: str) -> str:
+    """What the lease of a stream's runner is called: `end` and `clear` of the stream take it away."""
+    return f"runner:{stream}"
+
+
 def check_limit(limit: int, most: int = PAGE_MAX_EVENTS) -> int:
     """Return `limit` if so much may be asked for.
 

@@ -8,6 +8,9 @@ A log of your own is tested by pytest with a class of your own:
         def make_log(self, clock):
             return MyLog(clock=clock)
 
+A log that keeps its streams on several servers says `orders_batches = False`: then an append is atomic for each of its
+streams, and its streams have no order between them; all else holds for it as for any log.
+
 Put `pytest.register_assert_rewrite("runcast.log.conformance")` into a `conftest.py` for assertions that explain themselves.
 This module does not import pytest, and any runner that calls `setup_method`, a `test_*` method and
 `teardown_method` will do.

@@ -115,9 +115,9 @@ async def follow_spool(bus: Bus) -> None:
     """
     import asyncio  # noqa: PLC0415 - others than a server do not want it
 
-    from runcast.log.place import log_file, spool_folder  # noqa: PLC0415
+    from runcast.log.place import beside, spool_folder  # noqa: PLC0415
 
-    path = log_file(bus.log.url)
+    path = beside(bus.log.url)
     if path is None:
         return
     folder = spool_folder(path)

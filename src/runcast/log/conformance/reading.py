@@ -174,8 +174,13 @@ class ReadingSuite(Support):
     # --- the firehose ------------------------------------------------------------------------
 
     def test_the_firehose_is_in_commit_order(self) -> None:
-        self.log.append([new(1), new(2, stream="chat:b"), new(3, stream="task:c")])
-        self.log.append([new(4, stream="chat:b"), new(5)])
+        batches = [
+            [new(1), new(2, stream="chat:b"), new(3, stream="task:c")],
+            [new(4, stream="chat:b"), new(5)],
+        ]
+        for batch in batches:
+            for each in [batch] if self.orders_batches else [[event] for event in batch]:
+                self.log.append(each)
         events = read_all_events(self.log, limit=2)
         assert numbers(events) == [1, 2, 3, 4, 5]
         assert [event.stream for event in events] == ["session:a", "chat:b", "task:c", "chat:b", "session:a"]

@@ -59,6 +59,11 @@ class Support:
     log: EventLog
     clock: VirtualClock
 
+    orders_batches = True
+    """Whether the events of one `append` stand in the firehose as they were given. A log that keeps its streams on
+    several servers may say False: then only those of one stream do, and an append is atomic for each stream only.
+    Nothing else is asked of it in another way."""
+
     def make_log(self, clock: Callable[[], int]) -> EventLog:
         """A new, empty log that takes the time from `clock`. To be overridden."""
         raise NotImplementedError

@@ -2,9 +2,9 @@
 
 `log` is its face. `address` reads URLs, `options` is what may be set, `server` calls scripts and waits out failures,
 `scripts` has the scripts (`*.lua`, each after `common.lua`, where the keys are listed), `errors` says what Redis'
-errors mean. Writing is `queue`, `writer` and `commit`; reading is `reads`; leases and snapshots are `tables`. Telling
-is `announce` (in order), `listen` (wake-ups, and the probe that finds a deaf subscription) and `losses` (what a
-failover has lost); `persistence` says what a server is set to lose.
+errors mean. Writing is `queue`, `writer`, `store` and `commit`; reading is `reads` and `rows`; leases and snapshots are
+`tables`. `firehose` and `partitions` are the order of everything. Telling of it is `announce`, `listen` (which finds a deaf
+subscription), `subscription` and `losses` (what a failover has lost); `persistence` says what a server is set to lose.
 
 The shape:
 

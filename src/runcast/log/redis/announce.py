@@ -8,33 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
 
 from runcast.core.event import Event
 from runcast.log.base import Record
+from runcast.log.redis.firehose import Firehose, Place
 from runcast.log.redis.losses import Losses
+from runcast.log.redis.store import Outcome
 from runcast.log.watchers import Callback, Watchers
-
-
-class Stretch(NamedTuple):
-    """What the firehose has after a position, in order; all up to `reach` is in it, and `more` may follow."""
-
-    records: list[Record]
-    reach: int
-    more: bool
-    generation: int
-
-
-class Firehose(Protocol):
-    """Where all that was committed is read from."""
-
-    def newest(self) -> tuple[int, int]:
-        """The last position, and the log's generation."""
-        ...
-
-    def after(self, position: int) -> Stretch:
-        """What comes next."""
-        ...
 
 
 class Announcer:
@@ -42,7 +22,7 @@ class Announcer:
 
     def __init__(self, firehose: Firehose, losses: Losses) -> None:
         self.watchers = Watchers()
-        self.told: int = 0
+        self.told: Place = 0
         self._firehose = firehose
         self._losses = losses
         self._generation: int = 0
@@ -65,22 +45,31 @@ class Announcer:
                 self.told, self._generation = self._firehose.newest()
             return self.watchers.add(callback)
 
-    def committed(self, before: int, position: int, generation: int, records: list[Record]) -> None:
-        """Tell of a commit of ours that stands right after the position `before`, and first of all up to there.
+    def committed(self, outcome: Outcome) -> None:
+        """Tell of a commit of ours, and first of all that came before it.
 
         Raises:
             LogError: what others have committed before could not be read; it is told later.
         """
-        if not self.watchers:
+        if not self.watchers or not outcome.records:
             return
         with self._lock:
-            if before == self.told and generation == self._generation:
-                self._tell(records)
-                self.told = position
+            if outcome.before == self.told and outcome.generation == self._generation:
+                self._tell(outcome.records)
+                self.told = outcome.position
                 return
-            self._own_read += sum(isinstance(record, Event) for record in records)
-            if self.told < position:
+            self._own_read += sum(isinstance(record, Event) for record in outcome.records)
+            if not self._firehose.covers(self.told, outcome.position):
                 self.catch_up()
+
+    def woken(self, position: int) -> None:
+        """Something was committed at `position`; tell of it if that is news.
+
+        Raises:
+            LogError: it could not be read.
+        """
+        if not self._firehose.covers(self.told, position):
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Tell of all that is there.
@@ -95,12 +84,13 @@ class Announcer:
             while more:
                 stretch = self._firehose.after(self.told)
                 if stretch.generation != self._generation:
-                    self._losses.look()
+                    told = self.told if isinstance(self.told, int) else 0
+                    self.watchers.tell(self._losses.look(told))
                     self._generation = stretch.generation
                 self._read += sum(isinstance(record, Event) for record in stretch.records)
                 self._tell(stretch.records)
-                more = stretch.more and stretch.reach > self.told
-                self.told = max(self.told, stretch.reach)
+                more = stretch.more and stretch.reach != self.told
+                self.told = stretch.reach
 
     def _tell(self, records: list[Record]) -> None:
         if records:

@@ -1,8 +1,8 @@
 -- Stores one commit: numbers its events, knows repeated ids, opens and closes runs. All of it happens, or none.
 --
 -- ARGV: epoch, now (0: the server's), wake command, writer, number of the commit, first reserved position (0: take
--- the next), how many are reserved, window of ids, most events of a run (0: any), streams {name, new epoch},
--- jobs {lease name or "", token, owner, segments {stream, events {flags and id, body}}}; each list after its length.
+-- the next, -1: by the clock), how many are reserved, window of ids, most events of a run (0: any), and what is to be stored:
+-- {streams {name, new epoch}, jobs {lease or "", token, owner, segments {stream, {flags and the id that was given, event, …}}}}.
 --
 -- Returns {before, position, generation, job -> 0 or 1 if its lease is stale, segments}, a segment being
 -- {stream, epoch, seq, position, count}: `count` new events in a row, -1: a repeated one;
@@ -12,25 +12,21 @@ local answered = call('GET', writer)
 if answered then
   local number, answer = string.match(answered, '^(%d+) (.*)$')
   if number == ARGV[5] then return answer end
+  if tonumber(number) > tonumber(ARGV[5]) then -- sent long ago, given up, and stuck in a connection until now
+    return redis.error_reply('LATE another commit of this writer came after it')
+  end
 end
-if not begin(ARGV[1], ARGV[2]) then return gone() end
 local first, reserved = tonumber(ARGV[6]), tonumber(ARGV[7])
-if first > 0 then
-  if first <= position then return redis.error_reply('BEHIND ' .. int(position)) end
-  position = first - 1
-end
+if not begin(ARGV[1], ARGV[2], first > 0) then return gone() end
+if not go_to(first, reserved) then return behind() end
 local window, most = tonumber(ARGV[8]), tonumber(ARGV[9])
-local at = 10
-local function take()
-  at = at + 1
-  return ARGV[at - 1]
-end
+local batch = cmsgpack.unpack(ARGV[10])
 
 local streams, names, seeds = {}, {}, {}
-for index = 1, tonumber(take()) do
-  names[index], seeds[index] = take(), take()
+for index, one in ipairs(batch[1]) do
+  names[index], seeds[index] = one[1], one[2]
 end
-local segments, touched, open = {}, {}, nil
+local segments, touched, open, last_body, moment = {}, {}, nil, nil, int(now)
 
 local function flush()
   if open then
@@ -70,18 +66,17 @@ end
 local function close(s)
   flush()
   close_run(s)
+  last_body = nil
   touched[s.index] = s
   segments[#segments + 1] = {s.index, s.epoch, s.oldest, position, 0}
 end
 
 -- The ids among those of a segment's events that the stream knows: id -> {epoch, seq, position}.
-local function look_up(s, from, count)
+local function look_up(s, events)
   local ids = {}
-  for place = from, from + (count - 1) * 2, 2 do
-    local flags = string.byte(ARGV[place])
-    if flags % 2 == 1 then ids[#ids + 1] = string.sub(ARGV[place], 2) end
+  for place = 1, #events, 2 do
+    if string.byte(events[place]) % 2 == 1 then ids[#ids + 1] = string.sub(events[place], 2) end
   end
-  if #ids == 0 or s.dn < 0 then return end
   for generation = 0, 1 do
     for start = 1, #ids, 1000 do
       local stop = math.min(start + 999, #ids)
@@ -101,8 +96,10 @@ local function look_up(s, from, count)
 end
 
 local function append(index, header, body)
-  local s, flags, id = get(index), string.byte(header) - 48, string.sub(header, 2)
-  local given, edge = flags % 2 == 1, math.floor(flags / 2)
+  local s, flags = get(index), string.byte(header) - 48
+  local given = flags % 2 == 1
+  local id = given and string.sub(header, 2)
+  local edge = given and (flags - 1) / 2 or flags / 2
   local known = given and s and s.known[id]
   if known then
     flush()
@@ -118,13 +115,17 @@ local function append(index, header, body)
       flush()
       keep_run(s)
       new_run(s.stream, next_epoch(index), s)
+      s.last = nil
     end
   end
   position = position + 1
-  s.head, s.pos, s.id, s.updated = s.head + 1, position, id, int(now)
+  s.head, s.pos, s.last, s.updated = s.head + 1, position, body, moment
   if edge == 2 then s.term = 1 end
   touched[index] = s
-  call('XADD', root .. 'e:' .. s.stream .. ':' .. s.epoch, int(s.head) .. '-' .. int(position), 'i', id, 'e', body)
+  if s.key_epoch ~= s.epoch then
+    s.key, s.key_epoch = root .. 'e:' .. s.stream .. ':' .. s.epoch, s.epoch
+  end
+  call('XADD', s.key, string.format('%d-%d', s.head, position), 'e', body)
   if given then
     s.known[id] = {s.epoch, s.head, position}
     s.given[#s.given + 1] = id
@@ -136,35 +137,34 @@ local function append(index, header, body)
     flush()
     open, s.first_pos, s.first_seq, s.count, s.first_epoch = s, position, s.head, 1, s.epoch
   end
-  last_id = id
+  last_body = body
 end
 
 local results = {}
-for job = 1, tonumber(take()) do
-  local lease, token, owner = take(), take(), take()
-  results[job] = 0
+for number, job in ipairs(batch[2]) do
+  local lease, token, owner, parts = job[1], job[2], job[3], job[4]
+  results[number] = 0
   if lease ~= '' then
     local held = call('HMGET', root .. 'l:' .. lease, 'token', 'owner')
-    if held[1] ~= token or held[2] ~= owner then results[job] = 1 end
+    if held[1] ~= token or held[2] ~= owner then results[number] = 1 end
   end
-  for _ = 1, tonumber(take()) do
-    local index, count = tonumber(take()), tonumber(take())
-    if results[job] == 0 then
-      local s = get(index)
-      if s then
-        s.known = s.known or {}
-        look_up(s, at, count)
-      end
-      for place = at, at + (count - 1) * 2, 2 do
-        append(index, ARGV[place], ARGV[place + 1])
-      end
+  for _, part in ipairs(results[number] == 0 and parts or {}) do
+    local index, events = part[1], part[2]
+    local s = get(index)
+    if s then
+      s.known = s.known or {}
+      look_up(s, events)
     end
-    at = at + count * 2
+    for place = 1, #events, 2 do
+      append(index, events[place], events[place + 1])
+    end
   end
 end
 flush()
+if last_body then last_id = id_in(last_body) end
 
 for index, s in pairs(touched) do
+  if s.last then s.id = id_in(s.last) end
   if #s.given > 0 then
     if s.dn >= window then
       s.dg, s.dn = 1 - s.dg, 0
@@ -185,11 +185,7 @@ for index, s in pairs(touched) do
   save_stream(s)
   call('ZADD', root .. 'r:' .. s.kind, int(s.pos), s.stream)
 end
-if first > 0 and position < first + reserved - 1 then
-  local count = first + reserved - 1 - position
-  call('XADD', root .. 'x:!', 'MAXLEN', '~', CONTROLS_MAX, int(position + 1) .. '-0', 'v', 'void 0 ' .. int(count) .. ' -')
-  position, last_id = first + reserved - 1, ''
-end
+fill(first, reserved)
 local answer = cmsgpack.pack({before, position, generation, results, segments})
 if position > before then
   commit()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 from uuid_utils import uuid7
 
 from runcast.core.event import Event, NewEvent, new_epoch
 from runcast.log.base import Appended, Change, Control, Lease, Record
-from runcast.log.redis.server import Argument
 
 GIVEN = 1
 """A flag: the publisher gave the id. Beside it stands the event's edge, times two."""
 FLAGS = "012345"
+STRING = b"\xdb"
+"""Begins a string in MessagePack, as Redis' library reads it: it knows no other kind of bytes."""
 REPEATED, TRIMMED, CLOSED = -1, -2, 0
 """What a segment is instead of new events, by its count."""
 
@@ -44,10 +47,10 @@ class Stored(msgspec.Struct, frozen=True):
     generation: int
     appended: list[list[Appended] | None]
     records: list[Record]
-    repeated: int
 
 
-_pack_body = msgspec.msgpack.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+_length = struct.Struct(">I").pack
 _answer = msgspec.msgpack.Decoder(Answer)
 _random = random.SystemRandom()
 
@@ -59,18 +62,18 @@ class Commit:
         self._batches = batches
         self._ids = [[event.id or str(uuid7()) for event in batch.events] for batch in batches]
         self._streams = list(dict.fromkeys(event.stream for batch in batches for event in batch.events))
-        self._arguments: list[Argument] | None = None
+        self._packed = b""
 
     @property
     def positions(self) -> int:
         """How many positions it may take: one for each event, and one for each run that an event may close."""
         return sum(1 + (event.edge == 1) for batch in self._batches for event in batch.events)
 
-    def arguments(self) -> list[Argument]:
+    def packed(self) -> bytes:
         """Streams and jobs, as `append.lua` takes them."""
-        if self._arguments is None:
-            self._arguments = self._build()
-        return self._arguments
+        if not self._packed:
+            self._packed = _pack(self._build())
+        return self._packed
 
     def read(self, answer: bytes) -> Stored:
         """What the script's answer says of each event."""
@@ -78,7 +81,6 @@ class Commit:
         places = self._places(reply)
         appended: list[list[Appended] | None] = []
         records: list[Record] = []
-        repeated = 0
         for batch, ids, stale in zip(self._batches, self._ids, reply.results, strict=True):
             if stale:
                 appended.append(None)
@@ -97,11 +99,9 @@ class Commit:
                             event.stream, epoch, seq, position, event_id, event.type, event.time, event.data
                         )
                     )
-                else:
-                    repeated += 1
             appended.append(own)
         records.extend(place for place in places if isinstance(place, Control))
-        return Stored(reply.before, reply.position, reply.generation, appended, records, repeated)
+        return Stored(reply.before, reply.position, reply.generation, appended, records)
 
     def _places(self, reply: Answer) -> Iterator[tuple[str, int, int, bool] | Control]:
         for index, epoch, seq, position, count in reply.segments:
@@ -113,24 +113,21 @@ class Commit:
             for step in range(count):
                 yield epoch, seq + step, position + step, True
 
-    def _build(self) -> list[Argument]:
-        arguments: list[Argument] = [len(self._streams)]
-        for stream in self._streams:
-            arguments += (stream, new_epoch(stream, _random.getrandbits(40)))
+    def _build(self) -> list[Any]:
+        streams = [(stream, new_epoch(stream, _random.getrandbits(40))) for stream in self._streams]
         numbers = {stream: index for index, stream in enumerate(self._streams, start=1)}
-        arguments.append(len(self._batches))
+        jobs: list[Any] = []
         for batch, ids in zip(self._batches, self._ids, strict=True):
-            lease = batch.lease
-            arguments += (lease.name, lease.token, lease.owner) if lease else ("", "", "")
-            at, segments = len(arguments), 0
-            arguments.append(0)
-            stream, count_at = None, 0
+            segments: list[tuple[int, list[Any]]] = []
+            last: str | None = None
             for event, event_id in zip(batch.events, ids, strict=True):
-                if event.stream != stream:
-                    stream, segments, count_at = event.stream, segments + 1, len(arguments) + 1
-                    arguments += (numbers[stream], 0)
+                if event.stream != last:
+                    last = event.stream
+                    segments.append((numbers[last], []))
                 flags = FLAGS[2 * event.edge + bool(event.id)]
-                arguments += (flags + event_id, _pack_body((event.type, event.time, event.data)))
-                arguments[count_at] = int(arguments[count_at]) + 1
-            arguments[at] = segments
-        return arguments
+                body = _pack((event_id, event.type, event.time, event.data))
+                segments[-1][1].extend((flags + event.id, msgspec.Raw(STRING + _length(len(body)) + body)))
+            lease = batch.lease
+            owner = (lease.name, str(lease.token), lease.owner) if lease else ("", "", "")
+            jobs.append((*owner, segments))
+        return [streams, jobs]

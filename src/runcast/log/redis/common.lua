@@ -3,10 +3,11 @@
 --   g            hash    the partition itself: epoch of the log, pos (the last position), gen, server, id
 --   h:STREAM     hash    the current run of a stream (FIELDS)
 --   o:STREAM     hash    its earlier runs by epoch: "run oldest head closed pos"
---   e:STREAM:E   stream  the events of the run E; an entry's id is seq-position, i its event's id, e its body
+--   e:STREAM:E   stream  the events of the run E; an entry's id is seq-position, e the event
 --   d0:, d1:STREAM hash  ids that publishers gave: the newer ones and the ones before
 --   f:STREAM     hash    the folds' snapshots
 --   x:KIND       stream  the firehose: position-0 -> "epoch seq count stream"; x:! has what else happened
+--   v                    reserved positions that were not used: "first count" (sorted set)
 --   k, n, r:KIND         the kinds (set), the streams by name and by recency (sorted sets)
 --   old, q, t            earlier runs by time (sorted set), runs to be removed (list), trimmed streams (set)
 --   l:NAME, w:ID         leases (hash), the last answer to each writer (string)
@@ -15,11 +16,12 @@ local FIELDS = {'epoch', 'run', 'oldest', 'head', 'id', 'pos', 'term', 'closed',
   'dg', 'dn', 'old'}
 local NEW_SERVER_GAP = 1048576
 local CONTROLS_MAX = 100000
+local REMOVED_AT_ONCE = 50
 local call = redis.call
-local position, generation, before, now, last_id
+local position, generation, before, now, last_id, changed, start
 
 local function int(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 local function gone()
@@ -28,7 +30,8 @@ end
 
 -- Reads where the partition is; false if the log is gone. A server that did not write the last position may
 -- have lost events (a failover, a restart): it goes on far behind the positions that readers may have seen.
-local function begin(epoch, time)
+-- Where positions are reserved (`reserving`), their counter does that.
+local function begin(epoch, time, reserving)
   local at = call('HMGET', KEYS[1], 'epoch', 'pos', 'gen', 'server', 'id')
   if at[1] ~= epoch then return false end
   position, generation, last_id = tonumber(at[2]), tonumber(at[3]), at[5] or ''
@@ -40,14 +43,51 @@ local function begin(epoch, time)
     end
     local server = string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
     if server ~= at[4] then
-      if at[4] and at[4] ~= '' then
-        position, generation = position + NEW_SERVER_GAP, generation + 1
+      changed = at[4] and at[4] ~= ''
+      if changed then
+        position, generation = position + (reserving and 0 or NEW_SERVER_GAP), generation + 1
       end
       call('HSET', KEYS[1], 'pos', int(position), 'gen', int(generation), 'server', server)
     end
   end
   before = position
   return true
+end
+
+-- Says that `count` reserved positions are not used.
+local function spare(first, count)
+  if count > 0 then
+    call('ZADD', root .. 'v', int(first), int(first) .. ' ' .. int(count))
+    call('ZREMRANGEBYSCORE', root .. 'v', '-inf', int(first - NEW_SERVER_GAP))
+  end
+end
+
+-- Goes on at `first` of the reserved positions, if it is not too late for them; 0 takes the next one there is, -1 one by
+-- the clock: where partitions do not share positions, they are still about the same at the same time.
+local function go_to(first, reserved)
+  if first <= 0 then
+    if first < 0 then position = math.max(position, now - 1) end
+    before = position
+    return true
+  end
+  if first <= position then
+    spare(first, reserved)
+    return false
+  end
+  start = position
+  position, before = first - 1, first - 1
+  return true
+end
+
+local function behind()
+  return redis.error_reply('BEHIND ' .. int(position))
+end
+
+-- Spares what is left of the reserved positions; the partition stays where it was if none is used.
+local function fill(first, reserved)
+  if first <= 0 then return end
+  spare(position + 1, first + reserved - 1 - position)
+  if position == first - 1 then position, before = start, start end
 end
 
 local function commit()
@@ -91,6 +131,11 @@ local function close_run(s)
   add_control('end', s.epoch, s.oldest, s.stream)
 end
 
+-- Who ran a stream that is sealed or cleared writes no more.
+local function revoke(stream)
+  call('DEL', root .. 'l:runner:' .. stream)
+end
+
 local function keep_run(s)
   call('HSET', root .. 'o:' .. s.stream, s.epoch,
     int(s.run) .. ' ' .. int(s.oldest) .. ' ' .. int(s.head) .. ' ' .. int(s.closed) .. ' ' .. int(s.pos))
@@ -129,7 +174,7 @@ local function covering(index, pos)
 end
 
 -- Removes at most `most` of a run's events before `oldest`, with their places in the firehose; returns how many.
-local function remove_events(stream, epoch, oldest, most)
+local function remove_some(stream, epoch, oldest, most)
   local key, index = root .. 'e:' .. stream .. ':' .. epoch, root .. 'x:' .. kind_of(stream)
   local rows = call('XRANGE', key, '-', '(' .. int(oldest) .. '-0', 'COUNT', most)
   if #rows == 0 then return 0 end
@@ -144,20 +189,42 @@ local function remove_events(stream, epoch, oldest, most)
     local _, pos = place_of(rows[row][1])
     entries[#entries + 1] = int(pos) .. '-0'
   end
-  for from = 1, #entries, 1000 do
-    local some = {}
-    for place = from, math.min(from + 999, #entries) do
-      if not (tail and entries[place] == tail[1]) then some[#some + 1] = entries[place] end
-    end
-    if #some > 0 then call('XDEL', index, unpack(some)) end
+  local unused = {}
+  for _, entry in ipairs(entries) do
+    if not (tail and entry == tail[1]) then unused[#unused + 1] = entry end
   end
+  if #unused > 0 then call('XDEL', index, unpack(unused)) end
   call('XTRIM', key, 'MINID', '=', int(seq + 1) .. '-0')
   return #rows
 end
 
+-- The same, a few at a time: events are read whole, and may be large.
+local function remove_events(stream, epoch, oldest, most)
+  local removed = 0
+  while removed < most do
+    local some = math.min(REMOVED_AT_ONCE, most - removed)
+    local gone = remove_some(stream, epoch, oldest, some)
+    removed = removed + gone
+    if gone < some then break end
+  end
+  return removed
+end
+
 local function pack_event(row)
   local seq, pos = place_of(row[1])
-  return '\148' .. cmsgpack.pack(seq) .. cmsgpack.pack(pos) .. cmsgpack.pack(row[2][2]) .. row[2][4]
+  return '\147' .. cmsgpack.pack(seq) .. cmsgpack.pack(pos) .. row[2][2]
+end
+
+-- The id of an event: the first string of the array of MessagePack that is stored.
+local function id_in(packed)
+  local kind, first, second = string.byte(packed, 2, 4)
+  if kind == 217 then return string.sub(packed, 4, 3 + first) end
+  if kind == 218 then return string.sub(packed, 5, 4 + first * 256 + second) end
+  return string.sub(packed, 3, 2 + kind - 160)
+end
+
+local function event_id(row)
+  return id_in(row[2][2])
 end
 
 local function array(size)

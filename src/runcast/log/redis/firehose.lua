@@ -2,7 +2,7 @@
 --
 -- ARGV: epoch, kind or "", after, until, limit, about how many bytes, whether to say what else happened (1 or 0).
 -- Returns {facts, parts}; the facts are {position, generation, the id at `after`, how far this reaches, whether more
--- is there}, a part is {stream, epoch, change or "", oldest, position, events}.
+-- is there, the positions that are used: {first, count, …} up to there}, a part is {stream, epoch, change or "", oldest, position, events}.
 if not begin(ARGV[1]) then return gone() end
 local kind, after, limit, bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local till = math.min(tonumber(ARGV[4]), position)
@@ -26,7 +26,7 @@ local function id_at(entry)
   local seq = entry[4] + after - entry[2]
   if not run or seq < run.oldest then return end
   local row = call('XRANGE', root .. 'e:' .. entry[6] .. ':' .. entry[3], int(seq), int(seq))[1]
-  if row then id = row[2][2] end
+  if row then id = event_id(row) end
 end
 
 local function add(entry_id, value)
@@ -93,7 +93,7 @@ local function take(entry)
     for _, row in ipairs(rows) do
       if size > bytes then break end
       events[#events + 1] = pack_event(row)
-      size, total = size + #row[2][4], total + 1
+      size, total = size + #row[2][2], total + 1
       from = place_of(row[1]) + 1
     end
   end
@@ -114,4 +114,17 @@ for _, entry in ipairs(entries) do
     break
   end
 end
-return '\146' .. cmsgpack.pack({position, generation, id, reach, more and 1 or 0}) .. array(#parts) .. table.concat(parts)
+local used = {}
+if everything then
+  for _, entry in ipairs(entries) do
+    if entry[1] > reach then break end
+    used[#used + 1] = entry[1]
+    used[#used + 1] = math.max(entry[4], 1)
+  end
+  for _, spared in ipairs(call('ZRANGEBYSCORE', root .. 'v', int(after - 4096), more and int(reach) or ARGV[4])) do
+    local first, count = string.match(spared, '(%d+) (%d+)')
+    used[#used + 1] = tonumber(first)
+    used[#used + 1] = tonumber(count)
+  end
+end
+return '\146' .. cmsgpack.pack({position, generation, id, reach, more and 1 or 0, used}) .. array(#parts) .. table.concat(parts)

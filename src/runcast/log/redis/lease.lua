@@ -1,6 +1,17 @@
 -- ARGV: epoch, now, "acquire", name, owner, ttl -> {token, expires}, or nil while another owner's lease holds;
--- "release", name, owner, token -> nil.
+-- "release", name, owner, token -> nil; "renew", ttl, {name, owner, token} of each -> {1 or 0 of each: is it still held}.
 if not begin(ARGV[1], ARGV[2]) then return gone() end
+if ARGV[3] == 'renew' then
+  local ttl, renewed = tonumber(ARGV[4]), {}
+  for at = 5, #ARGV, 3 do
+    local lease = root .. 'l:' .. ARGV[at]
+    local there = call('HMGET', lease, 'owner', 'token')
+    local holds = there[1] == ARGV[at + 1] and there[2] == ARGV[at + 2]
+    if holds then call('HSET', lease, 'expires', int(now + ttl), 'ttl', int(ttl)) end
+    renewed[#renewed + 1] = holds and 1 or 0
+  end
+  return renewed
+end
 local key, owner = root .. 'l:' .. ARGV[4], ARGV[5]
 local held = call('HMGET', key, 'owner', 'token', 'expires', 'ttl')
 if ARGV[3] == 'release' then

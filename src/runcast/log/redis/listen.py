@@ -71,28 +71,26 @@ class Listener:
         self._works()
         while not self._stop.is_set():
             probe = secrets.token_hex(8)
-            subscription.probe(probe)
-            if not self._hear(subscription, probe):
+            if not self._hear(subscription, probe, subscription.probe(probe)):
                 if not self._stop.is_set():
                     _logger.warning(
                         "Redis' wake-ups do not arrive any more; the subscription is opened anew."
                     )
                 return
 
-    def _hear(self, subscription: Subscription, probe: str) -> bool:
-        """Listen for as long as lies between two probes; returns whether `probe` has arrived."""
-        heard = False
+    def _hear(self, subscription: Subscription, probe: str, times: int) -> bool:
+        """Listen for as long as lies between two probes; returns whether `probe` has arrived so many times."""
         deadline = time.monotonic() + self._server.options.probe_s
         while not self._stop.is_set() and (left := deadline - time.monotonic()) > 0:
             message = subscription.next(min(left, 0.25))
             if message is None:
                 continue
             if message == probe:
-                heard = True
+                times -= 1
                 self._announcer.catch_up()
-            elif message.isdecimal() and int(message) > self._announcer.told:
-                self._announcer.catch_up()
-        return heard
+            elif message.isdecimal():
+                self._announcer.woken(int(message))
+        return times <= 0
 
     def _failed(self, error: Exception) -> None:
         if not self._is_failing:  # said once, not at every try

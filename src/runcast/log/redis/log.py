@@ -8,10 +8,13 @@ import secrets
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from runcast.core.event import Cursor, NewEvent, new_epoch
-from runcast.errors import LogTooNew, StreamNotFound
+from runcast.errors import LogError, LogTooNew, StreamNotFound
 from runcast.log.base import (
     PAGE_MAX_EVENTS,
     Appended,
@@ -24,18 +27,23 @@ from runcast.log.base import (
 from runcast.log.pages import NEWEST
 from runcast.log.redis import reads, tables
 from runcast.log.redis.address import read_address
-from runcast.log.redis.announce import Announcer, Stretch
+from runcast.log.redis.announce import Announcer
+from runcast.log.redis.firehose import Apart, SingleFirehose
 from runcast.log.redis.listen import Listener
 from runcast.log.redis.losses import Losses
-from runcast.log.redis.options import read_options
+from runcast.log.redis.options import Options, read_options
+from runcast.log.redis.partitions import Partitions
 from runcast.log.redis.queue import Job
 from runcast.log.redis.rows import decode_changed
 from runcast.log.redis.server import Argument, Server
+from runcast.log.redis.store import BY_CLOCK, Single, Spread
 from runcast.log.redis.writer import Writer
 from runcast.log.rules import STREAMS_MAX, check_keep, check_limit, ttl_us
 from runcast.log.watchers import Callback
 
 FORMAT = 1
+ENDS_AT_ONCE = 16
+"""So many streams of a partition are removed by one step, at most, if positions have to be reserved for that."""
 
 
 class RedisLog:
@@ -59,24 +67,36 @@ class RedisLog:
     def __init__(self, url: str, *, clock: Callable[[], int] | None = None, **options: Any) -> None:
         address, in_url = read_address(url)
         self.url = address.url
+        settings = read_options(options | in_url)
+        if settings.name != Options().name:
+            self.url += f"?name={settings.name}"
         self._clock = clock or (lambda: 0)
-        self._server = Server(address, read_options(options | in_url))
-        found = self._server.open(new_epoch("*", secrets.randbits(40)), FORMAT)
+        self.server = Server(address, settings)
+        found = self.server.open(new_epoch("*", secrets.randbits(40)), FORMAT)
         if found > FORMAT:
             raise LogTooNew
-        self.epoch = self._server.epoch
+        self.epoch = self.server.epoch
         self._begin()
         _open_logs.add(self)
 
     def _begin(self) -> None:
-        self._announcer = Announcer(_Single(self._server), Losses(self._server))
-        self._listener = Listener(self._server, self._announcer)
-        self._writer = Writer(self._server, self._announcer, self._clock, self)
+        server, name = self.server, secrets.token_hex(8)
+        spread = server.partitions > 1
+        self._partitions = Partitions(server) if spread and server.firehose else None
+        firehose = self._partitions or (Apart(server) if spread else SingleFirehose(server))
+        self._announcer = Announcer(firehose, Losses(server))
+        self._listener = Listener(server, self._announcer)
+        store = (
+            Spread(server, self._partitions, self._clock, name)
+            if spread
+            else Single(server, self._clock, name)
+        )
+        self._writer = Writer(store, self._announcer, server.options, self)
 
     # --- writing -----------------------------------------------------------------------------
 
     def append(self, events: Sequence[NewEvent], *, lease: Lease | None = None) -> list[Appended]:
-        return self.append_soon(events, lease=lease).result()
+        return self._writer.do_now(Job(tuple(events), lease))
 
     def append_soon(
         self, events: Sequence[NewEvent], *, lease: Lease | None = None
@@ -94,31 +114,42 @@ class RedisLog:
 
     def sweep(self, *, idle_since: int, limit: int = 1_000) -> int:
         swept = 0
-        for partition in range(self._server.partitions):
+        for partition in range(self.server.partitions):
             if swept < limit:
-                swept += self._server.call(
-                    "sweep", partition, self._clock(), self._server.wake_command, idle_since, limit - swept
-                )
+                reserved = min(limit - swept, ENDS_AT_ONCE) if self._partitions else 0
+                swept += self._call_reserved("sweep", partition, reserved, idle_since, limit - swept)
         if swept:
             self._announcer.catch_up()
         return swept
 
+    @property
+    def _next(self) -> int:
+        """What stands for a position that is not reserved."""
+        return BY_CLOCK if self.server.partitions > 1 else 0
+
     def _change(self, change: str, stream: str, value: Argument = "") -> StreamInfo:
-        answer = self._server.call(
-            "change",
-            self._server.partition_of(stream),
-            self._clock(),
-            self._server.wake_command,
-            0,
-            change,
-            stream,
-            value,
-        )
+        self._writer.catch_up()
+        reserved = 1 if self._partitions else 0
+        partition = self.server.partition_of(stream)
+        answer = self._call_reserved("change", partition, reserved, change, stream, value)
         if answer is None:
             raise StreamNotFound(f"There is no stream {stream}.")
         self._announcer.catch_up()
         changed = decode_changed(answer)
         return changed.stream.info(changed.position)
+
+    def _call_reserved(self, script: str, partition: int, reserved: int, *arguments: Argument) -> Any:
+        """Call a script that takes positions, `reserved` of them at most if the log has several partitions."""
+        while True:
+            now = self._clock()
+            first = self._partitions.reserve(reserved, now) if self._partitions else self._next
+            try:
+                return self.server.call(
+                    script, partition, now, self.server.wake_command, first, reserved, *arguments
+                )
+            except LogError as error:
+                if "BEHIND" not in str(error):
+                    raise
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -131,7 +162,7 @@ class RedisLog:
         until: int | None = None,
     ) -> Page:
         check_limit(limit)
-        return reads.read(self._server, stream, after, limit, NEWEST if until is None else until)
+        return reads.read(self.server, stream, after, limit, NEWEST if until is None else until)
 
     def read_all(
         self,
@@ -142,22 +173,47 @@ class RedisLog:
         until: int | None = None,
     ) -> Page:
         check_limit(limit)
-        return reads.read_all(self._server, kind, after, limit, NEWEST if until is None else until)
+        until = NEWEST if until is None else until
+        self._check_firehose()
+        if self._partitions:
+            return self._partitions.read_all(kind, after, limit, until)
+        return reads.read_all(self.server, kind, after, limit, until)
 
     def info(self, stream: str) -> StreamInfo:
-        return reads.info(self._server, stream)
+        settled = self._settled()
+        return _as_of(settled, [reads.info(self.server, stream)])[0]
 
     def head(self) -> Cursor:
-        return reads.head(self._server)
+        self._check_firehose()
+        return self._partitions.head() if self._partitions else reads.head(self.server)
 
     def streams(self, kind: str | None = None, after: str = "", limit: int = 100) -> list[StreamInfo]:
-        return reads.streams(self._server, kind, after, check_limit(limit, STREAMS_MAX))
+        check_limit(limit, STREAMS_MAX)
+        settled = self._settled()
+        return _as_of(settled, reads.streams(self.server, kind, after, limit))
 
     def recent(
         self, kind: str | None = None, before: int | None = None, limit: int = 100
     ) -> list[StreamInfo]:
-        before = NEWEST if before is None else before
-        return reads.recent(self._server, kind, before, check_limit(limit, STREAMS_MAX))
+        check_limit(limit, STREAMS_MAX)
+        settled = self._settled()
+        return _as_of(settled, reads.recent(self.server, kind, NEWEST if before is None else before, limit))
+
+    def _check_firehose(self) -> None:
+        if self.server.partitions > 1 and not self._partitions:
+            raise LogError(
+                "This log was made without a firehose (firehose=false): its streams are read one by one."
+            )
+
+    def _settled(self) -> int:
+        """Up to where nothing new can come any more; 0 if that need not, or cannot, be known now.
+
+        It makes what is said of a stream more recent. That it is right does not hang on it: a stream's own
+        partition knows its own last position.
+        """
+        with suppress(LogError):
+            return self._partitions.newest(wait_s=0)[0] if self._partitions else 0
+        return 0
 
     # --- the rest ----------------------------------------------------------------------------
 
@@ -167,22 +223,26 @@ class RedisLog:
         return stop
 
     def acquire(self, name: str, owner: str, ttl_s: float) -> Lease | None:
-        return tables.acquire(self._server, name, owner, ttl_us(ttl_s), self._clock())
+        return tables.acquire(self.server, name, owner, ttl_us(ttl_s), self._clock())
+
+    def renew(self, leases: Sequence[Lease], ttl_s: float) -> list[bool]:
+        """See `RenewsMany`."""
+        return tables.renew(self.server, leases, ttl_us(ttl_s), self._clock())
 
     def release(self, lease: Lease) -> None:
-        tables.release(self._server, lease, self._clock())
+        tables.release(self.server, lease, self._clock())
 
     def load_snapshot(self, stream: str, fold: str, version: int) -> Snapshot | None:
-        return tables.load(self._server, [stream], fold, version).get(stream)
+        return tables.load(self.server, [stream], fold, version).get(stream)
 
     def save_snapshot(self, stream: str, fold: str, version: int, snapshot: Snapshot) -> None:
-        tables.save(self._server, fold, version, {stream: snapshot})
+        tables.save(self.server, fold, version, {stream: snapshot})
 
     def load_snapshots(self, streams: Sequence[str], fold: str, version: int) -> dict[str, Snapshot]:
-        return tables.load(self._server, streams, fold, version)
+        return tables.load(self.server, streams, fold, version)
 
     def save_snapshots(self, fold: str, version: int, snapshots: Mapping[str, Snapshot]) -> None:
-        tables.save(self._server, fold, version, snapshots)
+        tables.save(self.server, fold, version, snapshots)
 
     def statistics(self) -> LogStatistics:
         return self._writer.statistics()
@@ -190,31 +250,22 @@ class RedisLog:
     def close(self) -> None:
         self._writer.close()
         self._listener.close()
-        self._server.close()
+        self.server.close()
         _open_logs.discard(self)
 
     # --- forks and the end of the process ----------------------------------------------------
 
     def after_fork_in_child(self) -> None:
         """Begin anew: the parent's threads are not here, and what it had queued is its own business."""
-        self._server.begin_anew()
+        self.server.begin_anew()
         self._begin()
 
 
-class _Single:
-    """The firehose of a log with one partition."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    def newest(self) -> tuple[int, int]:
-        facts = reads.read_firehose(self._server, 0, "", reads.LARGEST).facts
-        return facts.position, facts.generation
-
-    def after(self, position: int) -> Stretch:
-        page = reads.read_firehose(self._server, 0, "", position, changes=True, wait_s=0)
-        facts = page.facts
-        return Stretch(page.records(), facts.reach, bool(facts.more), facts.generation)
+def _as_of(settled: int, infos: list[StreamInfo]) -> list[StreamInfo]:
+    """Streams that were read when all up to `settled` was there already: so much do they stand for, at least."""
+    if not settled:
+        return infos
+    return [msgspec.structs.replace(info, position=max(info.position, settled)) for info in infos]
 
 
 _open_logs: weakref.WeakSet[RedisLog] = weakref.WeakSet()

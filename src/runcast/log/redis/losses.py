@@ -6,14 +6,14 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from runcast.core.event import Cursor, Event, id_tag
-from runcast.core.page import Record
+from runcast.core.event import ANY_TAG, Cursor, Event, id_tag
+from runcast.core.page import Change, Control, Record
 from runcast.log.redis import reads
 from runcast.log.redis.server import Server
 
 _logger = logging.getLogger("runcast.log")
 
-STREAMS_MAX = 10_000
+STREAMS_MAX = 2_000
 """So many streams are looked at: those of which something was told last."""
 
 
@@ -30,11 +30,13 @@ class Losses:
             if isinstance(record, Event):
                 self._told[record.stream] = Cursor(record.epoch, record.seq, id_tag(record.id))
                 self._told.move_to_end(record.stream)
+            elif record.change is not Change.TRIM:  # cleared, or ended and maybe removed: gone, and not lost
+                self._told.pop(record.stream, None)
         while len(self._told) > STREAMS_MAX:
             self._told.popitem(last=False)
 
-    def look(self) -> list[str]:
-        """The streams whose last told event is not there any more; also said in the process' log.
+    def look(self, position: int) -> list[Record]:
+        """What to tell, at `position`, of the streams whose last told event is not there any more.
 
         Raises:
             LogError: the log could not be read.
@@ -53,4 +55,12 @@ class Losses:
                 len(lost),
                 lost[0],
             )
-        return lost
+        return [self._control(stream, position) for stream in lost]
+
+    def _control(self, stream: str, position: int) -> Control:
+        """The stream as it is without what came after `position`, which is told of next."""
+        page = reads.read(self._server, stream, None, 1, position)
+        before = Cursor(page.epoch, max(page.head - 1, 0), ANY_TAG)
+        newest = reads.read(self._server, stream, before, 1, position).events if page.head else []
+        tag = id_tag(newest[0].id) if newest else 0
+        return Control(stream, page.epoch, position, Change.LOST, page.head + 1, tag)

@@ -23,7 +23,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `LogUnavailable`; 0 raises at once. `timeout_s`: how long one answer may take. `probe_s`: how often it is tried
     whether wake-ups arrive. `id_window`: so many ids of each stream are known, at least. `max_events`: a stream is
     trimmed to about so many events; 0 keeps all. `replicas`: an append is acknowledged when so many replicas have it
-    (`WAIT`). `partitions` and `firehose` are settled by who makes the log; later they are read from it.
+    (`WAIT`). `partitions` (0: 8 in a Cluster, else 1) and `firehose` are settled by who makes the log; later they are
+    read from it. Without `firehose` the partitions of a log share no order, and none waits for another.
     `commit_events` and `commit_bytes` bound one script call, `queue_bytes` what waits for it.
     """
 

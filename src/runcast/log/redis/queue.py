@@ -60,6 +60,20 @@ class JobQueue:
             self._count(job, 1)
             self._wake.notify()
 
+    def claim(self, job: Job) -> bool:
+        """Count `job` as taken already, if nothing else waits or is under way; its caller does it, and says `done`.
+
+        Raises:
+            LogClosed: after `close`.
+        """
+        with self._wake:
+            if self._closed:
+                raise LogClosed
+            if self.bytes:
+                return False
+            self._count(job, 1)
+            return True
+
     def take(self) -> list[Job] | None:
         """Wait for jobs, and take as many as there is room for; None after `close`, once all is taken.
 

@@ -23,7 +23,7 @@ end
 
 if run == wanted and after >= run.oldest and after > 0 then
   local row = first_from(after)
-  if row and place_of(row[1]) == after then id = row[2][2] end
+  if row and place_of(row[1]) == after then id = event_id(row) end
 end
 local head = run.head
 if till < run.pos then
@@ -44,7 +44,7 @@ while #out < limit and size <= bytes and next_seq <= head do
   for _, row in ipairs(rows) do
     if size > bytes then break end
     out[#out + 1] = pack_event(row)
-    size = size + #row[2][4]
+    size = size + #row[2][2]
   end
   next_seq = place_of(rows[#rows][1]) + 1
 end

@@ -72,11 +72,19 @@ def read_all(server: Server, kind: str | None, after: Cursor | None, limit: int,
         found = read_firehose(server, 0, kind or "", start.after, until=until, limit=limit + 1)
         facts = found.facts
     head = min(until, facts.position)
-    events, cut = fitting([record for record in found.records() if isinstance(record, Event)], limit)
+    events = [record for record in found.records() if isinstance(record, Event)]
+    return firehose_page(start, after, events, reach=facts.reach, head=head, limit=limit)
+
+
+def firehose_page(
+    start: Start, after: Cursor | None, found: list[Event], *, reach: int, head: int, limit: int
+) -> Page:
+    """A page of what was found up to the position `reach`, of `head` that there are; `found` may be one too many."""
+    events, cut = fitting(found, limit)
     last = firehose_end(start, events, head, cut)
-    if not cut and facts.reach < head:  # it looked at as much as may be looked at in one go
+    if not cut and reach < head:  # it looked at as much as may be looked at in one go
         newest = events[-1] if events else None
-        last = (newest.position, newest) if newest and newest.position >= facts.reach else (facts.reach, None)
+        last = (newest.position, newest) if newest and newest.position >= reach else (reach, None)
     return page_of(start, after, events, last, head, closed=False)
 
 

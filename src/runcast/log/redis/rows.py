@@ -10,8 +10,9 @@ from runcast.log.base import Change, Control, Record, StreamInfo
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is stored of an event beside its place and its id."""
+    """What is stored of an event beside its place."""
 
+    id: str
     type: str
     time: int
     data: bytes
@@ -22,13 +23,12 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     seq: int
     position: int
-    id: str
     body: Body
 
     def event(self, stream: str, epoch: str) -> Event:
         """The event of a run."""
         body = self.body
-        return Event(stream, epoch, self.seq, self.position, self.id, body.type, body.time, body.data)
+        return Event(stream, epoch, self.seq, self.position, body.id, body.type, body.time, body.data)
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -42,15 +42,10 @@ class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rows: list[Row]
 
     def records(self) -> list[Record]:
-        """What it stands for; nothing for positions that nobody used."""
+        """What it stands for."""
         if not self.change:
             return [row.event(self.stream, self.epoch) for row in self.rows]
-        if self.change == VOID:
-            return []
         return [Control(self.stream, self.epoch, self.position, Change(self.change), self.oldest)]
-
-
-VOID = "void"
 
 
 class StreamRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -137,13 +132,17 @@ class StreamPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FirehoseFacts(msgspec.Struct, frozen=True, array_like=True):
-    """What `firehose.lua` says beside the events: all up to `reach` was looked at, and `more` may follow."""
+    """What `firehose.lua` says beside the events: all up to `reach` was looked at, and `more` may follow.
+
+    `used` has the positions that are used, as far as that: first, count, first, count, …
+    """
 
     position: int
     generation: int
     id: str
     reach: int
     more: int
+    used: list[int]
 
 
 class FirehosePage(msgspec.Struct, frozen=True, array_like=True):

@@ -6,20 +6,23 @@ import random
 import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, SlotNotCoveredError
 
 from runcast.errors import LogClosed, LogError, LogUnavailable
 from runcast.log.redis.address import Address
 from runcast.log.redis.errors import log_error, passes
 from runcast.log.redis.options import Options
 from runcast.log.redis.scripts import Script, script
+from runcast.log.rules import lease_name
 
 T = TypeVar("T")
 Argument = str | bytes | int
 
+PARTITIONS = 8
+"""How many a log in a Cluster has, if nothing else is said: so many masters can share its work."""
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.5
 REPLICAS_WAIT_MS = 1_000
@@ -60,8 +63,12 @@ class Server:
         return f"{{{self.options.name}:{partition}}}:"
 
     def partition_of(self, name: str) -> int:
-        """Where a stream, or a lease, is."""
+        """Where a stream is."""
         return zlib.crc32(name.encode()) % self.partitions if self.partitions > 1 else 0
+
+    def partition_of_lease(self, name: str) -> int:
+        """Where a lease is: that of a stream's runner beside its stream."""
+        return self.partition_of(name.removeprefix(lease_name("")))
 
     def call(self, name: str, partition: int, *arguments: Argument, wait_s: float | None = None) -> Any:
         """Run a script with the log's epoch and `arguments`; returns its answer.
@@ -79,6 +86,74 @@ class Server:
             RedisError, OSError: as they come.
         """
         return self._run(self.client(), script(name), self.root(partition) + "g", (self.epoch, *arguments))
+
+    def call_all(
+        self, name: str, arguments: Mapping[int, Sequence[Argument]], *, replicated: bool = False
+    ) -> dict[int, Any]:
+        """Run a script in several partitions, in one round trip to each server; returns each one's answer, or error.
+
+        `replicated`: as `call_replicated` does it.
+        """
+        call = self.call_replicated if replicated else self.call_once
+        if len(arguments) == 1 or not self.address.is_cluster or (replicated and self.options.replicas):
+            return {partition: _try(call, name, partition, own) for partition, own in arguments.items()}
+        answers: dict[int, Any] = {}
+        for node, partitions in self._by_node(arguments).items():
+            found = self._call_node(node, name, {partition: arguments[partition] for partition in partitions})
+            answers.update(zip(partitions, found, strict=True))
+        for partition, answer in answers.items():
+            if isinstance(answer, Exception):  # a new server, or the partition has moved: the client finds it
+                answers[partition] = _try(call, name, partition, arguments[partition])
+        return {partition: answers[partition] for partition in arguments}
+
+    def groups(self) -> list[tuple[Any, list[int]]]:
+        """The clients of single servers, each with the partitions that it has.
+
+        Raises:
+            RedisError, OSError: a Cluster's shape could not be found out.
+        """
+        everything = range(self.partitions)
+        if not self.address.is_cluster:
+            return [(self.client(), list(everything))]
+        if self.wake_command == "PUBLISH":  # a Cluster hands it on to all of its servers
+            return [(self._owner(0), list(everything))]
+        by_node = self._by_node(everything)
+        return [(self.client().get_redis_connection(node), own) for node, own in by_node.items()]
+
+    def publish(self, partition: int, channel: str, text: str) -> None:
+        """Publish as the scripts do.
+
+        Raises:
+            RedisError, OSError: it could not be.
+        """
+        self._owner(partition).execute_command(self.wake_command, channel, text)
+
+    def _by_node(self, partitions: Iterable[int]) -> dict[Any, list[int]]:
+        nodes: dict[Any, list[int]] = {}
+        for partition in partitions:
+            nodes.setdefault(self._node(partition), []).append(partition)
+        return nodes
+
+    def _node(self, partition: int) -> Any:
+        """Who has a partition, as far as the client knows."""
+        try:
+            return self.client().get_node_from_key(self.root(partition))
+        except (KeyError, IndexError) as error:
+            raise SlotNotCoveredError(f"no server has partition {partition}") from error
+
+    def _call_node(self, node: Any, name: str, arguments: Mapping[int, Sequence[Argument]]) -> list[Any]:
+        try:
+            with self.client().get_redis_connection(node).pipeline(transaction=False) as pipeline:
+                for partition, own in arguments.items():
+                    key = self.root(partition) + "g"
+                    pipeline.execute_command("EVALSHA", script(name).sha, 1, key, self.epoch, *own)
+                return pipeline.execute(raise_on_error=False)
+        except (
+            RedisError,
+            OSError,
+            AttributeError,
+        ) as error:  # redis-py knows of no node, or of none any more
+            return [error] * len(arguments)
 
     def call_replicated(self, name: str, partition: int, *arguments: Argument) -> Any:
         """`call_once`, then wait until as many replicas as the options ask for have it.
@@ -136,7 +211,7 @@ class Server:
         Raises:
             LogUnavailable, LogError: as `call`.
         """
-        partitions = self.options.partitions or (16 if self.address.is_cluster else 1)
+        partitions = self.options.partitions or (PARTITIONS if self.address.is_cluster else 1)
         self.epoch = new_epoch
         found: Sequence[bytes] = self._create(
             0, new_epoch, log_format, partitions, int(self.options.firehose)
@@ -157,7 +232,7 @@ class Server:
         self._closed.set()
         client, self._client = self._client, None
         if client is not None:
-            client.close()
+            self.address.close(client)
 
     def begin_anew(self) -> None:
         """After a fork: the parent's connections and locks are its own."""
@@ -178,7 +253,7 @@ class Server:
         client = self.client()
         if not self.address.is_cluster:
             return client
-        return client.get_redis_connection(client.get_node_from_key(self.root(partition)))
+        return client.get_redis_connection(self._node(partition))
 
     def _find_wake_command(self) -> str:
         """Sharded where the server has it: in a Cluster, others than the partition's own shard are spared then."""
@@ -189,3 +264,10 @@ class Server:
         except LogError:
             return "PUBLISH"
         return "SPUBLISH"
+
+
+def _try(call: Callable[..., Any], name: str, partition: int, arguments: Sequence[Argument]) -> Any:
+    try:
+        return call(name, partition, *arguments)
+    except (RedisError, OSError, LogUnavailable) as error:
+        return error

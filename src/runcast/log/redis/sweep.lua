@@ -1,8 +1,10 @@
--- One bounded step of the janitor. ARGV: epoch, now, wake command, idle since, limit, most streams to end (0 or
--- more). Returns how many rows went.
-if not begin(ARGV[1], ARGV[2]) then return gone() end
-local idle_since, left = tonumber(ARGV[4]), tonumber(ARGV[5])
-local limit = left
+-- One bounded step of the janitor. ARGV: epoch, now, wake command, first reserved position (0: take the next, -1: by the clock), how many are
+-- reserved, idle since, limit. Returns how many rows went; who has reserved nothing ends no stream.
+local first, reserved = tonumber(ARGV[4]), tonumber(ARGV[5])
+if not begin(ARGV[1], ARGV[2], first > 0) then return gone() end
+if not go_to(first, reserved) then return behind() end
+local idle_since, left = tonumber(ARGV[6]), tonumber(ARGV[7])
+local limit, ends = left, first > 0 and reserved or left
 
 local function remove_garbage()
   while left > 0 do
@@ -42,6 +44,8 @@ end
 local function drop_stream(s)
   if s.closed == 0 then
     close_run(s)
+    revoke(s.stream)
+    ends = ends - 1
   end
   for _, epoch in ipairs(call('HKEYS', root .. 'o:' .. s.stream)) do
     call('ZREM', root .. 'old', epoch .. ' ' .. s.stream)
@@ -59,7 +63,7 @@ end
 
 -- Streams in the order of their last events are in the order of the times of these, but for a clock that jumped.
 local function drop_idle(kind)
-  while left > 0 do
+  while left > 0 and ends > 0 do
     local stream = call('ZRANGE', root .. 'r:' .. kind, 0, 0)[1]
     local s = stream and load_stream(stream)
     if not s or tonumber(s.updated) >= idle_since then return end
@@ -73,6 +77,7 @@ drop_earlier_runs()
 for _, kind in ipairs(call('SMEMBERS', root .. 'k')) do
   drop_idle(kind)
 end
+fill(first, reserved)
 if position > before then
   commit()
   wake(ARGV[3])

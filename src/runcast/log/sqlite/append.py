@@ -134,7 +134,7 @@ def _read_tokens(connection: sqlite3.Connection, jobs: Iterable[Change]) -> dict
 
 def _outcome(job: Change, ledger: Ledger, tokens: dict[str, int]) -> Any:
     try:
-        if job.lease and tokens.get(job.lease.name) != job.lease.token:
+        if job.lease and (tokens.get(job.lease.name) != job.lease.token or job.lease.name in ledger.revoked):
             raise StaleToken
         return job.act(ledger)
     except RuncastError as error:  # raised before anything was changed, so the others go on
@@ -150,6 +150,8 @@ def _write(connection: sqlite3.Connection, ledger: Ledger) -> None:
     for run in ledger.cleared:
         connection.execute(_DROP_RUNS, (run.stream_key, run.run))
         connection.execute("DELETE FROM snapshots WHERE stream = ?", (run.stream_key,))
+    for name in ledger.revoked:
+        connection.execute("DELETE FROM leases WHERE name = ?", (name,))
 
 
 def _insert(connection: sqlite3.Connection, sql: Callable[[int], str], rows: list[tuple[Any, ...]]) -> None:

@@ -179,6 +179,11 @@ class SqliteLog:
             TableJob(lambda connection: tables.acquire(connection, name, owner, ttl, self._clock()))
         )
 
+    def renew(self, leases: Sequence[Lease], ttl_s: float) -> list[bool]:
+        """See `RenewsMany`."""
+        ttl = ttl_us(ttl_s)
+        return self._submit(TableJob(lambda connection: tables.renew(connection, leases, ttl, self._clock())))
+
     def release(self, lease: Lease) -> None:
         self._submit(TableJob(lambda connection: tables.release(connection, lease)))
 

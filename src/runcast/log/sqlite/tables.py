@@ -34,6 +34,14 @@ def acquire(connection: sqlite3.Connection, name: str, owner: str, ttl: int, now
     return Lease(name, owner, token, now + ttl)
 
 
+def renew(connection: sqlite3.Connection, leases: Sequence[Lease], ttl: int, now: int) -> list[bool]:
+    """Give `leases` to their owners for `ttl` microseconds more; False for those that are theirs no longer."""
+    tokens = msgspec.json.encode([lease.token for lease in leases]).decode()
+    rows = connection.execute(_RENEW, (now + ttl, ttl, tokens)).fetchall()
+    held = {token for (token,) in rows}
+    return [lease.token in held for lease in leases]
+
+
 def release(connection: sqlite3.Connection, lease: Lease) -> None:
     """Take `lease` back, if it is still its owner's."""
     connection.execute("DELETE FROM leases WHERE token = ?", (lease.token,))
@@ -88,3 +96,6 @@ ON CONFLICT (stream, fold) DO UPDATE
 SET version = excluded.version, run = excluded.run, seq = excluded.seq, tag = excluded.tag,
   state = excluded.state
 WHERE version <> excluded.version OR run < excluded.run OR (run = excluded.run AND seq <= excluded.seq)"""
+_RENEW = (
+    "UPDATE leases SET expires = ?, ttl = ? WHERE token IN (SELECT value FROM json_each(?)) RETURNING token"
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runcast.config import Settings
-from runcast.log.place import log_file
+from runcast.log.place import beside
 
 IN_MEMORY = "memory:"
 
@@ -20,5 +20,5 @@ def knowledge_file(settings: Settings) -> Path | None:
         return None
     if settings.knowledge:
         return Path(settings.knowledge).expanduser()
-    log = log_file(settings.log)
+    log = beside(settings.log)
     return None if log is None else log.with_name(f"{log.name}.knowledge")
