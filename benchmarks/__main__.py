@@ -23,7 +23,7 @@ from benchmarks.options import Options
 from benchmarks.report import Table, facts
 from benchmarks.sections import appends, catch_up, idle, latency, saturation
 from benchmarks.server_process import ServerError
-from benchmarks.storms import plans, reconnect_storm, slow_client, two_servers, workflows
+from benchmarks.storms import chats, plans, reconnect_storm, slow_client, two_servers, workflows
 
 BUILD = Path(__file__).parent / "build"
 
@@ -39,6 +39,7 @@ STORMS: dict[str, Callable[[Bench], Table]] = {
     "reconnect-storm": reconnect_storm.run,
     "two-servers": two_servers.run,
     "workflows": workflows.run,
+    "chats": chats.run,
     "plans": plans.run,
 }
 

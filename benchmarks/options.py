@@ -69,6 +69,11 @@ class Options:
     workflow_s: float = 15.0
     workflow_event_bytes: int = 200
 
+    chats: int = 1_000
+    chat_rate: float = 50.0
+    """Tokens per second of each."""
+    chat_s: float = 20.0
+
     plans: int = 200
     plan_steps: int = 20
     plan_parallel: int = 4
@@ -104,6 +109,8 @@ class Options:
             workflows=3,
             watchers=3,
             workflow_s=1.0,
+            chats=5,
+            chat_s=1.0,
             plans=5,
             plan_steps=4,
             two_rate=100,

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from runcast.feeds.sessions.routes import create_sessions_router
     from runcast.feeds.workflows.manager import ConnectionManager
     from runcast.live.bus import Bus
+    from runcast.runners.chat.responder import responder
     from runcast.runners.plans.context import StepContext
     from runcast.runners.plans.doing import StepError
     from runcast.runners.plans.registry import plan_gate, plan_step
+    from runcast.runners.tasks.context import TaskContext
+    from runcast.runners.tasks.failure import TaskError
+    from runcast.runners.tasks.registry import task
     from runcast.runners.workflows.context import Agent, AgentContext, AgentResult, Context
     from runcast.runners.workflows.failure import AgentFailed, Cancelled, WorkflowError
     from runcast.runners.workflows.registry import workflow
+    from runcast.sources.progress import ProgressPublisher
 
     __version__: str
 
@@ -39,12 +44,15 @@ __all__ = [
     "Context",
     "EventSubscriptionFilter",
     "EventType",
+    "ProgressPublisher",
     "Settings",
     "StepContext",
     "StepError",
     "StreamEvent",
     "StreamingExecutionWrapper",
     "StreamingManager",
+    "TaskContext",
+    "TaskError",
     "WebSocketManager",
     "WorkflowError",
     "create_app",
@@ -52,6 +60,8 @@ __all__ = [
     "create_streaming_router",
     "plan_gate",
     "plan_step",
+    "responder",
+    "task",
     "workflow",
 ]
 
@@ -67,12 +77,15 @@ _HOMES = {
     "Context": "runcast.runners.workflows.context",
     "EventSubscriptionFilter": "runcast.core.filters",
     "EventType": "runcast.feeds.plans.events",
+    "ProgressPublisher": "runcast.sources.progress",
     "Settings": "runcast.config",
     "StepContext": "runcast.runners.plans.context",
     "StepError": "runcast.runners.plans.doing",
     "StreamEvent": "runcast.feeds.plans.events",
     "StreamingExecutionWrapper": "runcast.feeds.plans.wrapper",
     "StreamingManager": "runcast.feeds.plans.manager",
+    "TaskContext": "runcast.runners.tasks.context",
+    "TaskError": "runcast.runners.tasks.failure",
     "WebSocketManager": "runcast.feeds.sessions.manager",
     "WorkflowError": "runcast.runners.workflows.failure",
     "create_app": "runcast.app",
@@ -80,6 +93,8 @@ _HOMES = {
     "create_streaming_router": "runcast.feeds.plans.streaming_routes",
     "plan_gate": "runcast.runners.plans.registry",
     "plan_step": "runcast.runners.plans.registry",
+    "responder": "runcast.runners.chat.responder",
+    "task": "runcast.runners.tasks.registry",
     "workflow": "runcast.runners.workflows.registry",
 }
 

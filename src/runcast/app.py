@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
@@ -26,6 +26,10 @@ from runcast.auth.setup import make_authenticator
 from runcast.auth.store import AuthStore
 from runcast.config import Settings
 from runcast.errors import RuncastError
+from runcast.feeds.chat.attachments import Attachments
+from runcast.feeds.chat.routes import SOCKET as CHAT_SOCKET
+from runcast.feeds.chat.routes import attachments_of, chat_frames, create_chat_router
+from runcast.feeds.chat.upkeep import keep_attachments
 from runcast.feeds.plans.manager import StreamingManager
 from runcast.feeds.plans.routes import command_giver, create_plans_router
 from runcast.feeds.plans.streaming_routes import create_streaming_router
@@ -39,6 +43,8 @@ from runcast.feeds.system.knowledge import create_knowledge_router
 from runcast.feeds.system.routes import create_system_feed_router
 from runcast.feeds.system.telling import tell_system
 from runcast.feeds.system.wire import system_frames
+from runcast.feeds.tasks.routes import create_tasks_router
+from runcast.feeds.tasks.wire import TaskFrames
 from runcast.feeds.workflows.routes import create_workflows_router
 from runcast.feeds.workflows.wire import workflow_frames
 from runcast.kinds.known import KINDS
@@ -50,6 +56,7 @@ from runcast.log.place import auth_file, beside
 from runcast.runners.assembly import Runners
 from runcast.runners.loading import load_modules
 from runcast.sources.htmlgraph.follow import follow as follow_htmlgraph
+from runcast.sources.redis_pubsub import follow_redis
 from runcast.sources.spool import follow_spool
 from runcast.transport.examples import create_examples_router
 from runcast.transport.firehose import create_firehose_router
@@ -71,6 +78,8 @@ CODECS: Final[FeedCodecs] = {
     "session": BatchCodec,
     "workflow": lambda _: workflow_frames(),
     "plan": lambda _: PlanCodec(),
+    "chat": lambda _: chat_frames(),
+    "task": lambda _: TaskFrames(),
     "system": lambda _: system_frames(),
 }
 """What `?codec=feed` means for each kind, by the size of a batch."""
@@ -104,11 +113,15 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     redact_logs()
     authenticator = make_authenticator(settings, AuthStore(_auth_file(bus.log.url)))
     holders = None if authenticator.is_open else Holders(authenticator, settings, bus.spawn)
+    attachments = attachments_of(bus)
+    # A chat asks everybody who they are, on an open server, too.
+    chatters = holders or Holders(authenticator.strict(), settings, bus.spawn)
+    chat = create_chat_router(bus, runners.chats, chatters, attachments)
     app = FastAPI(
         title="Runcast",
         version=__version__,
-        routes=[*_routes(bus, runners), *create_identity_router(authenticator, settings).routes],
-        lifespan=_lifespan(bus, runners, owned),
+        routes=[*_routes(bus, runners, chat), *create_identity_router(authenticator, settings).routes],
+        lifespan=_lifespan(bus, runners, attachments, owned),
         docs_url=None,
         redoc_url=None,
     )
@@ -123,6 +136,7 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
         holders=holders,
         allowed_origins=settings.allowed_origins,
         refused=bus.refused,
+        asking=[CHAT_SOCKET],
     )
     app.state.bus = bus
     complete_openapi(app)
@@ -134,7 +148,7 @@ def _auth_file(url: str) -> Path | None:
     return None if path is None else auth_file(path)
 
 
-def _routes(bus: Bus, runners: Runners) -> list[BaseRoute]:
+def _routes(bus: Bus, runners: Runners, chat: APIRouter) -> list[BaseRoute]:
     """All routes, the busiest first. Given as a list: those of an included router are matched three times each."""
     return [
         *create_streams_router(bus, CODECS).routes,
@@ -142,6 +156,8 @@ def _routes(bus: Bus, runners: Runners) -> list[BaseRoute]:
         *create_ingest_router(bus).routes,
         *create_otlp_router(bus).routes,
         *create_workflows_router(bus, runners.workflows).routes,
+        *create_tasks_router(bus, runners.tasks).routes,
+        *chat.routes,
         *create_plans_router(runners.plans).routes,
         *create_streaming_router(StreamingManager(bus=bus), give_command=command_giver(runners.plans)).routes,
         *create_system_feed_router(bus, runners.model, runners.knowledge).routes,
@@ -154,7 +170,7 @@ def _routes(bus: Bus, runners: Runners) -> list[BaseRoute]:
     ]
 
 
-def _lifespan(bus: Bus, runners: Runners, owned: bool) -> Any:
+def _lifespan(bus: Bus, runners: Runners, attachments: Attachments, owned: bool) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         if owned:  # it is the whole server, so the process is its own
@@ -162,12 +178,11 @@ def _lifespan(bus: Bus, runners: Runners, owned: bool) -> Any:
         bus.processors.load_entry_points()
         hub = bus.start()
         with _drain_on_signals(hub, bus.settings.drain_s), _end_with_parent():
-            async with _meanwhile(*_works(bus, runners)):
+            async with _meanwhile(*_works(bus, runners), keep_attachments(bus, attachments)):
                 yield {DRAIN_S: bus.settings.drain_s, LIMITS: ClientLimits(bus.settings, bus.refused)}
         if owned:
             await bus.close()
-        await runners.model.close()
-        runners.knowledge.close()
+        await runners.close()
 
     return lifespan
 
@@ -180,6 +195,7 @@ def _works(bus: Bus, runners: Runners) -> list[Coroutine[Any, Any, None]]:
         follow_spool(bus),
         runners.host.run(),
         tell_system(bus),
+        follow_redis(bus),
     ]
     if bus.settings.htmlgraph_db:
         works.append(follow_htmlgraph(bus, bus.settings.htmlgraph_db))

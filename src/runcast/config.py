@@ -106,9 +106,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Positive, _doc("between two events about the health and the figures of a plan or workflow that runs")
     ] = 10.0
 
-    max_answers: Annotated[
-        Count, _doc("messages of chats that one process answers at once; more wait")
-    ] = 2_000
+    max_answers: Annotated[Count, _doc("messages of chats that one process answers at once; more wait")] = (
+        2_000
+    )
     max_answers_per_person: Annotated[
         Count, _doc("messages of one person that one process answers, or lets wait; more are refused")
     ] = 32
@@ -120,6 +120,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     chat_answer_timeout_s: Annotated[
         Positive, _doc("so long an answer of a chat may take; then it ends with an error")
     ] = 600.0
+    attachments: Annotated[
+        str,
+        _doc("the folder of the chat's attachments, which all nodes share; empty is beside the log"),
+    ] = ""
     attachment_max_bytes: Annotated[Count, _doc("one attachment of a chat")] = 10 * MIB
     attachments_max_bytes: Annotated[Count, _doc("all attachments of one conversation")] = 256 * MIB
 

@@ -13,7 +13,7 @@ SAID = 'const send = ws.send.bind(ws); ws.send = (text) => { console.log("said",
 
 
 def test_the_browser_client_shows_agents_and_the_result_and_answers_pings(tmp_path: Path) -> None:
-    with SocketServer(tmp_path / "log.db", feed_ping_s=0.02) as server:
+    with SocketServer(tmp_path / "log.db", ping_interval_s=0.02) as server:
         server.publish(WORKFLOW, *FRAMES[:5])
         with javascript(tmp_path, at(server, code("JavaScript - Browser", "javascript")) + SAID) as client:
             client.until("Agent: research_001", "said pong")

@@ -44,6 +44,30 @@ def subscribers(server: SocketServer, workflow: str) -> int:
     return server.http.get(f"/api/v1/streams/workflow:{workflow}").json()["live_subscribers"]
 
 
+def test_whoever_comes_late_reads_it_once(
+    server: SocketServer, workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = [{"type": "agent_output", "agent_id": "a", "content": f"{n}"} for n in range(600)]
+    server.publish(workflow, *FRAMES[:3], *outputs, FRAMES[-1])
+    with open_ws(server.workflow(workflow)) as ws:
+        first = rest_of(ws)[0][1]
+    with open_ws(server.workflow(workflow, after=first["cursor"])) as ws:
+        rest_of(ws)  # the fold has its snapshot, as after every run
+    pages: list[int] = []
+    read = server.bus.log.read
+
+    def counted(stream: str, *args: Any, **more: Any) -> Any:
+        page = read(stream, *args, **more)
+        pages.append(len(page.events))
+        return page
+
+    monkeypatch.setattr(server.bus.log, "read", counted)
+    with open_ws(server.workflow(workflow, after=first["cursor"])) as ws:
+        frames, code, _ = rest_of(ws)
+    assert (code, len(frames)) == (1000, 1 + 603)
+    assert 603 <= sum(pages) < 2 * 603
+
+
 # --- frames -------------------------------------------------------------------------------------
 
 

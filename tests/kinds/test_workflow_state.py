@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.strategies import NOW_US, PURE, json_values, make_event
 
 from runcast.core.event import Event
+from runcast.errors import InvalidEvent
 from runcast.kinds.workflow_fields import FIELDS
 from runcast.kinds.workflow_state import (
     MAX_AGENTS,
@@ -132,6 +133,38 @@ def test_the_first_answer_to_an_approval_counts():
     state = fold(*BEGUN, asked, yes, no, asked)
     assert (state.approvals["a1"].approved, state.approvals["a1"].by) == (True, "ann")
     assert to_document(state, "wf_1")["approvals"] == []
+
+
+def test_it_waits_for_a_question_of_its_own_until_that_is_answered_or_it_is_cancelled():
+    own = event("approval_requested", approval_id="wf_1.1", question="Go on?")
+    assert fold(*BEGUN, own).is_waiting
+    assert not fold(*BEGUN, event("approval_requested", approval_id="theirs", question="?")).is_waiting
+    assert not fold(*BEGUN, own, event("approval_resolved", approval_id="wf_1.1", approved=False)).is_waiting
+    assert fold(*BEGUN, own, event("approval_resolved", approval_id="wf_1.2", approved=True)).is_waiting
+    assert not fold(*BEGUN, own, event("workflow_command", command="cancel")).is_waiting
+    assert not fold(*BEGUN, own, COMPLETE).is_waiting
+    assert not fold(own).is_waiting  # nobody here runs it
+
+
+def test_an_attempt_has_no_larger_number_than_the_next_one_can_be_told_with():
+    state = fold(*BEGUN, event("workflow_status", status="running", attempt=2**53 - 1))
+    assert state.attempt == 1_000_000
+    rule = FIELDS["workflow_status"]["attempt"]
+    assert rule("attempt", 1_000_000) == 1_000_000
+    with pytest.raises(InvalidEvent, match="attempt: an integer from 1 to 1000000"):
+        rule("attempt", 1_000_001)
+
+
+def test_where_an_agents_output_and_the_end_are_is_known():
+    long = event("agent_completed", agent_id="a", content="x" * 32_768, confidence=None)
+    told = event("agent_output", agent_id="a", content="x", confidence=0.3)
+    events = [told] + [event("agent_completed", agent_id=f"b{n}", content="y" * 32_768) for n in range(30)]
+    numbered = [msgspec.structs.replace(one, seq=seq) for seq, one in enumerate([*events, long, COMPLETE], 1)]
+    state = fold(*numbered)
+    cut = state.agents["a"]
+    assert (cut.is_cut, cut.seq, cut.confidence, cut.result_confidence) == (True, 32, 0.3, None)
+    assert (state.agents["b0"].is_cut, state.agents["b0"].seq) == (False, 2)
+    assert state.over_seq == 33
 
 
 def test_nothing_is_asked_any_more_once_it_is_over():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from runcast.runners.extractive import GROUP_WORDS, ExtractiveModel
 from runcast.runners.knowledge import KnowledgeBase, Passage
-from runcast.runners.material import Excerpt, read_messages, write_passage, write_passages
+from runcast.runners.knowledge.markdown import plain
+from runcast.runners.material import Excerpt, read_messages, write_passage, write_passages, write_sources
 from runcast.runners.model import Delta, Message, Usage
 from runcast.runners.sentences import best_sentences, sentences_of, stem
 
@@ -87,9 +89,38 @@ async def test_passages_in_the_message_are_what_it_answers_from(base: KnowledgeB
     assert answer == "The tyres are made of rubber. [manual.pdf, page 3]"
 
 
-async def test_if_those_do_not_fit_it_looks_for_itself(base: KnowledgeBase) -> None:
+async def test_who_brings_passages_is_answered_from_these_or_not_at_all(base: KnowledgeBase) -> None:
     brought = write_passage("other.md", "Bread is made from flour and water.")
-    assert "[car.md, Tyres]" in await ask(base, f"Task: Which pressure?\n\n{brought}")
+    assert await ask(base, f"Task: Which pressure?\n\n{brought}") == (
+        "Nothing in the given sources matches “Which pressure?”."
+    )
+    assert (await ask(base, f"Task: Which pressure?\n\n{write_sources('')}")).startswith(
+        "Nothing in the knowledge"
+    )
+    assert "[car.md, Tyres]" in await ask(base, "Task: Which pressure?")
+
+
+async def test_what_it_is_told_to_do_is_no_finding(base: KnowledgeBase) -> None:
+    told = "Name claims about the tyres pressure that nothing supports."
+    found = write_passage("research_001", "Something else is said about these tyres.")
+    answer = await ask(base, f"Task: tyres pressure\n\nFindings and analysis:\n\n{found}\n\n{told}")
+    assert answer == "Something else is said about these tyres. [research_001]"
+
+
+async def test_code_stays_as_it_is_however_often_it_is_quoted(base: KnowledgeBase) -> None:
+    code = "```sh\nserve --read '*' --write '*'\n\nserve --lock\n```"
+    text = f"Serve it so that others read `a:*` and write `b:*` there.\n\n{code}"
+    once = await ask(base, f"Task: serve lock read write\n\n{write_passage('a.md', text)}")
+    assert once == (
+        "Serve it so that others read `a:*` and write `b:*` there.\n"
+        "```sh\nserve --read '*' --write '*'\nserve --lock\n```\n[a.md]"
+    )
+    assert await ask(base, f"Task: serve lock read write\n\n{write_passage('agent', once)}") == once
+
+
+def test_the_head_of_a_table_is_no_sentence() -> None:
+    text = "| the place of it | the pressure in it |\n| --- | ---: |\n| the front tyres | 2.6 bar |"
+    assert list(sentences_of(text)) == ["the front tyres – 2.6 bar"]
 
 
 async def test_what_agents_have_found_keeps_its_sources(base: KnowledgeBase) -> None:
@@ -182,7 +213,7 @@ def test_sentences() -> None:
         "Quoted words stay here."
     ]
     assert list(sentences_of("```sh\nrun it. Now\n```\nAfter it comes text.")) == [
-        "run it. Now",
+        "```sh\nrun it. Now\n```",
         "After it comes text.",
     ]
 
@@ -215,3 +246,39 @@ def test_what_says_the_same_is_said_once_and_everything_is_answered() -> None:
     assert best_sentences("submarine", excerpts) == []
     assert best_sentences("", excerpts) == []
     assert best_sentences("apple", []) == []
+
+
+# --- hostile texts ---------------------------------------------------------------------------------
+
+HOSTILE = (
+    *(
+        "`",
+        "``a",
+        "[",
+        "[](",
+        '![a](b "',
+        "__a ",
+        "**a ",
+        "*a ",
+        "<a ",
+        "\\",
+        "<passage>",
+        '<passage source="',
+    ),
+    *(" ", "\n ", "```a\n", "~~~\n", "| ", "|a", "A. ", "e.g. ", "# ", "- a\n", "task: \n", "a:\n", "[a] "),
+)
+
+
+@pytest.mark.parametrize("pattern", HOSTILE)
+def test_a_hostile_text_takes_time_by_its_length_only(pattern: str) -> None:
+    """100 KB of what made each of the expressions here look from everywhere to the end: minutes, if one still does."""
+    text = (pattern * (100_000 // len(pattern) + 1))[:100_000]
+    for whole in (text, f"# {text}x", f"{text}]"):
+        for work in (
+            plain,
+            lambda one: list(sentences_of(one)),
+            lambda one: read_messages([Message("user", one)]),
+        ):
+            began_s = time.thread_time()
+            work(whole)
+            assert time.thread_time() - began_s < 1

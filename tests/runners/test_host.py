@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.virtual import run_virtual
 
 from runcast.config import Settings
 from runcast.errors import StaleToken
@@ -361,6 +362,175 @@ def test_a_claim_hears_what_others_publish_to_its_stream():
             assert heard == ["job_command"]
 
     play(test)
+
+
+@pytest.mark.parametrize("change", ["end", "clear"])
+@pytest.mark.parametrize("is_on_disk", [False, True])
+def test_a_run_whose_stream_is_ended_or_cleared_stops_and_writes_no_more(
+    tmp_path: Path, change: str, is_on_disk: bool, caplog: pytest.LogCaptureFixture
+):
+    async def test(buses: list[Bus]) -> None:
+        (bus,) = buses
+        jobs = Jobs(bus)
+        async with hosted(bus, jobs):
+            await begin(bus, "a", "b")
+            await jobs.until(lambda: len(jobs.claims) == 2)
+            claim = jobs.claims["job:a"]
+            await bus.call(getattr(bus.log, change), "job:a")
+            with pytest.raises(StaleToken):  # whether it has heard of it or not
+                await bus.publish("job:a", "step", lease=claim.lease)
+            await jobs.until(lambda: jobs.left)
+            assert (jobs.left, claim.is_gone) == (["job:a"], True)
+            jobs.end_of("job:b").set()
+            await until_done(bus, "job:b")  # the others go on
+            await begin(bus, "a")  # and so may the stream
+            await jobs.until(lambda: jobs.claims["job:a"] is not claim)
+            jobs.end_of("job:a").set()
+            await until_done(bus, "job:a")
+            assert [event.type for event in (await bus.read("job:a")).events] == ["begun", "done"]
+        assert jobs.runs == 3
+
+    play(test, tmp_path / "log.db" if is_on_disk else None, runner_lease_s=1000.0)
+    assert "its stream was ended or cleared" in caplog.text
+
+
+def test_a_sealed_run_that_has_no_end_is_nobody_s(tmp_path: Path):
+    async def test(buses: list[Bus]) -> None:
+        (bus,) = buses
+        jobs = Jobs(bus)
+        await begin(bus, "sealed")
+        async with hosted(bus, jobs, limit=1):
+            await jobs.until(lambda: "job:sealed" in jobs.claims)
+            await bus.publish("job:sealed", "job_command")
+            await bus.end("job:sealed")
+            await begin(bus, "next")
+            await jobs.until(lambda: "job:next" in jobs.claims)
+            jobs.end_of("job:next").set()
+            await until_done(bus, "job:next")
+            assert (await bus.info("job:sealed")).ended
+        assert jobs.runs == 2
+
+    play(test, tmp_path / "log.db")
+
+
+def test_a_sealed_run_costs_no_more_leases():
+    async def run() -> None:
+        log = CountingLog()
+        async with Bus(log, [JOB]) as bus:
+            jobs = Jobs(bus)
+            async with hosted(bus, jobs):
+                await begin(bus, "a")
+                await jobs.until(lambda: jobs.claims)
+                await bus.end("job:a")
+                await jobs.until(lambda: jobs.left)
+                before = len(log.acquired)
+                await asyncio.sleep(100)
+                assert len(log.acquired) == before
+
+    run_virtual(run())
+
+
+def test_what_fails_at_telling_whether_to_end_harms_no_other(caplog: pytest.LogCaptureFixture):
+    class Unsure(Jobs):
+        asked = 0
+
+        async def is_ending(self, stream: str) -> bool:
+            if stream != "job:bad":
+                return await super().is_ending(stream)
+            self.asked += 1
+            self._note()
+            raise ValueError("a slip")
+
+    async def test(buses: list[Bus]) -> None:
+        (bus,) = buses
+        jobs = Unsure(bus)
+        async with hosted(bus, jobs, limit=1) as host:
+            await begin(bus, "long")
+            await jobs.until(lambda: jobs.claims)
+            await begin(bus, "bad", "good")
+            await bus.publish("job:bad", "job_command")
+            await jobs.until(lambda: jobs.asked)
+            await bus.publish("job:good", "job_command")
+            await until_done(bus, "job:good")
+            assert not host.done()
+
+    play(test)
+    assert "it cannot be told whether job:bad is to be ended" in caplog.text
+
+
+def virtual_us() -> int:
+    return 1_770_000_000_000_000 + round(asyncio.get_running_loop().time() * 1_000_000)
+
+
+class SlowLog(MemoryLog):
+    """A log that renews leases one at a time, and slowly. Counts how many are under way."""
+
+    renew: Any = None
+
+    def __init__(self, takes_s: float) -> None:
+        super().__init__(clock=virtual_us)
+        self.takes_s = takes_s
+        self.renewals = self.most = self.now = 0
+
+
+def test_leases_are_not_lost_because_renewing_is_slow(monkeypatch: pytest.MonkeyPatch):
+    renew = Claim.renew
+
+    async def run() -> None:
+        log = SlowLog(takes_s=0.2)
+
+        async def slow_renew(claim: Claim) -> None:
+            log.now += 1
+            log.most = max(log.most, log.now)
+            await asyncio.sleep(log.takes_s)
+            log.now -= 1
+            log.renewals += 1
+            await renew(claim)
+
+        monkeypatch.setattr(Claim, "renew", slow_renew)
+        async with Bus(log, [JOB], Settings(runner_lease_s=15.0), now_us=virtual_us) as bus:
+            jobs = Jobs(bus)
+            async with hosted(bus, jobs, limit=90):
+                await begin(bus, *(f"n{n}" for n in range(90)))  # a round of renewals takes 9 s
+                await jobs.until(lambda: len(jobs.claims) == 90)
+                await asyncio.sleep(600)
+                assert jobs.left == []
+                assert log.most == 2
+                # as often as needed, not more: each at most every 5 s
+                assert 90 * 600 / 15 < log.renewals <= 90 * 600 / 5
+
+    run_virtual(run())
+
+
+def test_failures_of_what_is_gone_are_forgotten():
+    class Failing(Jobs):
+        async def run(self, claim: Claim) -> None:
+            self.runs += 1
+            raise ValueError("a slip")
+
+    async def run() -> None:
+        async with Bus(MemoryLog(), [JOB]) as bus:
+            jobs = Failing(bus)
+            host = RunnerHost(bus, [jobs], {"job": 1})
+            task = asyncio.create_task(host.run())
+            names = [f"job:{n}" for n in range(50)]
+            await begin(bus, *(name[4:] for name in names))
+            (lane,) = host._lanes
+            while len(lane.failures) < 50:
+                await asyncio.sleep(0.1)
+            await lane.slots.acquire()  # they wait for a place to be tried again
+            while len(lane.ready) < 50 - 1:  # one was taken before
+                await asyncio.sleep(0.1)
+            for name in names[:25]:
+                await bus.clear(name)
+            for name in names[25:]:
+                await bus.publish(name, "done")
+            await asyncio.sleep(100)
+            assert lane.failures == {}
+            task.cancel()
+            await asyncio.wait([task])
+
+    run_virtual(run())
 
 
 def test_when_the_log_is_closed_nothing_is_run_any_more():

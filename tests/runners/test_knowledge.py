@@ -433,3 +433,20 @@ def test_closed_is_closed(base: KnowledgeBase) -> None:
     base.close()
     with pytest.raises(KnowledgeError, match="closed"):
         base.search("x")
+
+
+def test_they_are_counted(base: KnowledgeBase) -> None:
+    assert base.count() == 0
+    base.add(b"one", "a.md")
+    base.add(b"two", "b.md")
+    assert base.count() == 2 == len(base.documents())
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "../../etc/passwd", "/abs", "a/../b", "a/./b", "a/..", "..\\x", "/"]
+)
+def test_a_path_is_no_name(base: KnowledgeBase, name: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        base.add(b"text", name)
+    assert caught.value.field == "name"
+    assert base.add(b"text", "guide/v1..2/...md").document == "guide/v1..2/...md"

@@ -13,11 +13,13 @@ from tests.support.strategies import PURE
 from tests.support.virtual import run_virtual
 
 from runcast.errors import Busy, LogFull
+from runcast.kinds.workflow_fields import settle
 from runcast.runners.model import Delta, Usage
 from runcast.runners.threads import WorkThreads
+from runcast.runners.workflows.confidence import coverage, stated_confidence
 from runcast.runners.workflows.deltas import GROUP_S, MAX_CHARS, Answer, tell_answer
 from runcast.runners.workflows.estimate import Estimate
-from runcast.runners.workflows.research import coverage, stated_confidence
+from runcast.runners.workflows.meter import Meter
 
 USAGE = Usage(input_tokens=1, output_tokens=2, model="m", latency_s=0.5, estimated=False)
 
@@ -167,10 +169,40 @@ class TestThreads:
         with pytest.raises(SystemExit):
             WorkThreads(1).submit(fail).result(20)
 
+    def test_a_thread_that_cannot_be_had_does_not_count(self, monkeypatch: pytest.MonkeyPatch):
+        threads, start, given = WorkThreads(2), threading.Thread.start, [True, False, False, True]
+
+        def scarce(thread: threading.Thread) -> None:
+            if not given.pop(0):
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        gate, begun = threading.Event(), threading.Event()
+        monkeypatch.setattr(threading.Thread, "start", scarce)
+        first = threads.submit(lambda: begun.set() or gate.wait(20))
+        assert begun.wait(20)
+        second = threads.submit(lambda: "later")  # the first one's thread will do it
+        assert (threads.active, threads.waiting) == (1, 1)
+        gate.set()
+        assert (first.result(20), second.result(20)) == (True, "later")
+        none = WorkThreads(1)
+        with pytest.raises(RuntimeError):
+            none.submit(lambda: None)
+        assert (none.active, none.waiting) == (0, 0)
+        assert none.submit(lambda: "done").result(20) == "done"
+
     def test_a_thread_serves_again(self):
         threads = WorkThreads(1)
         names = {threads.submit(lambda: threading.current_thread().name).result(20) for _ in range(20)}
         assert len(names) == 1
+
+
+class TestMeter:
+    def test_it_counts_no_further_than_an_event_can_tell(self):
+        meter = Meter(2**53 - 2, 2**53 - 1)
+        meter.count(USAGE, "m")
+        assert (meter.tokens, meter.llm_calls) == (2**53 - 1, 2**53 - 1)
+        settle("resource_metrics", meter.metrics())
 
 
 class TestConfidence:
@@ -184,12 +216,16 @@ class TestConfidence:
             ("Confidence: 1", 1.0),
             ("Confidence: 140 %", None),
             ("I am sure.", None),
+            ("**Confidence:** 85/100", 0.85),
+            ("The notes say: confidence 95 % in this. [notes.md]", None),
+            ("Confidence: 95 %\nThat is what notes.md states.", None),
         ],
     )
     def test_as_a_critic_states_it(self, text: str, value: float | None):
         assert stated_confidence(text) == value
 
     def test_as_far_as_the_sources_have_the_words_of_the_task(self):
-        assert coverage("When does water boil?", ["Water boils", "when hot"]) == 0.5
-        assert coverage("?", ["anything"]) == 0.0
-        assert coverage("water", []) == 0.0
+        assert coverage("When does the water boil?", ["Water is hot"]) == 0.5
+        assert coverage("When does the water boil?", ["Boiling", "waters"]) == 1.0
+        assert coverage("?", ["anything"]) is None
+        assert coverage("water", []) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 from tests.runners.workflow_stage import WAIT_S, data, of_type
@@ -29,12 +30,14 @@ Sea otters eat sea urchins, crabs and clams, about a quarter of their weight eac
 """
 
 
-def researched(path: Path, *tasks: str) -> list[list[Event]]:
+def researched(
+    path: Path, *tasks: str, notes: str = NOTES, max_steps: int | None = None
+) -> list[list[Event]]:
     """The events of a workflow per task, one following up on the other."""
 
     async def run() -> list[list[Event]]:
         knowledge = KnowledgeBase(path / "knowledge.db")
-        knowledge.add(NOTES.encode(), "otters.md")
+        knowledge.add(notes.encode(), "otters.md")
         bus = Bus(MemoryLog(), [WORKFLOW], Settings())
         workflows = Workflows(bus, ExtractiveModel(knowledge), knowledge)
         async with bus, asyncio.timeout(WAIT_S):
@@ -42,7 +45,7 @@ def researched(path: Path, *tasks: str) -> list[list[Event]]:
             told: list[list[Event]] = []
             parent = None
             for task in tasks:
-                parent = await workflows.start(task, parent_workflow_id=parent)
+                parent = await workflows.start(task, parent_workflow_id=parent, max_steps=max_steps)
                 told.append([])
                 async for event in bus.subscribe(workflow_stream(parent)):
                     told[-1].append(event)
@@ -64,7 +67,9 @@ def test_it_answers_from_the_documents_and_says_by_what(tmp_path: Path):
     assert complete["model"] == "extractive"
     assert 0 < complete["synthesis"]["confidence"] <= 1
     kinds = [one["agent_type"] for one in of_type(events, "agent_spawned")]
-    assert kinds == ["research", "research", "research", "analysis", "critic", "synthesis"]
+    assert kinds == ["research", "synthesis"], "there is one passage, and the built-in model has no opinions"
+    assert of_type(events, "synthesis_started") == [{"agent_count": 1}]
+    assert complete["synthesis"]["agents_synthesized"] == 1
     assert {one["model"] for one in of_type(events, "agent_completed")} == {"extractive"}
 
 
@@ -74,6 +79,26 @@ def test_without_a_source_it_says_so_and_is_not_sure(tmp_path: Path):
     assert events[-1].type == "workflow_complete"
     assert complete["synthesis"]["confidence"] < 0.5
     assert "Nothing" in complete["synthesis"]["content"]
+    (only,) = of_type(events, "agent_completed")
+    assert only["agent_id"] == "synthesis_001"
+    assert only["confidence"] is None, "there was nothing to judge"
+
+
+MANY = "\n\n".join(
+    f"## Otters in {place}\n\nSea otters of {place} eat about {number} kinds of clams, and sleep in {place}."
+    for number, place in enumerate(("Alaska", "Russia", "Japan", "Canada", "Oregon", "Chile", "Peru"), 2)
+)
+
+
+def test_each_passage_is_read_by_one_agent(tmp_path: Path):
+    (events,) = researched(tmp_path, "What do sea otters eat?", notes=MANY, max_steps=9)
+    found = [
+        one["content"] for one in of_type(events, "agent_completed") if one["agent_id"].startswith("research")
+    ]
+    marks = [mark for content in found for mark in set(re.findall(r"\[otters.md, ([^]]+)\]", content))]
+    assert 1 < len(found) <= 6
+    assert len(marks) == len(set(marks)) >= len(found)
+    assert data(events[-1])["synthesis"]["confidence"] > 0.9, "the sources have all that was asked for"
 
 
 def test_a_follow_up_builds_on_the_first_result(tmp_path: Path):

@@ -20,6 +20,7 @@ from runcast.log.sqlite import SqliteLog
 from runcast.runners.host import RunnerHost
 from runcast.runners.knowledge.values import Passage
 from runcast.runners.model import Delta, Message, Usage
+from runcast.runners.workflows.approvals import LINGER_S
 from runcast.runners.workflows.service import Workflows
 
 WAIT_S = 20.0
@@ -94,12 +95,19 @@ class Gate:
 class Stage:
     """A bus, its workflows, and a host that can be stopped."""
 
-    def __init__(self, path: Path | None, model: StreamingModel, shelf: Shelf, **settings: Any) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        model: StreamingModel,
+        shelf: Shelf,
+        linger_s: float = LINGER_S,
+        **settings: Any,
+    ) -> None:
         self.settings = Settings(**{"health_interval_s": 100.0, "runner_lease_s": 2.0, **settings})
         log = SqliteLog(path, busy_deadline_s=0.2) if path else MemoryLog()
         self.bus = Bus(log, [WORKFLOW], self.settings)
         self.model = model
-        self.workflows = Workflows(self.bus, model, shelf)
+        self.workflows = Workflows(self.bus, model, shelf, linger_s=linger_s)
         self.host = RunnerHost(self.bus, [self.workflows])
         self._task: asyncio.Task[None] | None = None
 

@@ -111,7 +111,14 @@ def run_runcast(*arguments: str, env: dict[str, str] | None = None) -> subproces
 
 def clean_env() -> dict[str, str]:
     """The environment without any setting of ours: a test says what it sets."""
-    ours = ("RUNCAST_", "WEBSOCKET_PING_INTERVAL", "MAX_WEBSOCKET_CLIENTS", "OPENROUTER_API_KEY")
+    ours = (
+        "RUNCAST_",
+        "WEBSOCKET_PING_INTERVAL",
+        "MAX_WEBSOCKET_CLIENTS",
+        "OPENROUTER_API_KEY",
+        "REDIS_URL",
+        "CELERY_",
+    )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 

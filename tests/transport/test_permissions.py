@@ -32,7 +32,9 @@ def server(tmp_path: Path) -> Generator[LockedServer]:
 
 # --- every route -------------------------------------------------------------------------------
 
-PAGES = {"/", "/workflows", "/workflows/{run}", "/plans", "/plans/{run}", "/docs"}
+PAGES = {"/", "/docs", "/ws/test"} | {
+    f"/{page}{run}" for page in ("workflows", "plans", "tasks", "chat") for run in ("", "/{run}")
+}
 FILES = {"/favicon.ico", "/static/{path:path}", "/examples/{path:path}"}
 PUBLIC = PAGES | FILES | {"/health", "/openapi.json"}
 PUBLIC_WRITES = {"/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/auth/refresh"}

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from tests.support.server import ThreadServer
 
+PAGES = ["/", "/workflows", "/plans", "/tasks", "/chat"]
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ThreadServer]:
@@ -109,12 +111,14 @@ def test_all_that_the_page_names_is_there(server: ThreadServer) -> None:
         assert server.http.get(address).status_code == 200, address
 
 
-@pytest.mark.parametrize("path", ["/", "/workflows", "/plans"])
+@pytest.mark.parametrize("path", PAGES)
 def test_every_page_leads_to_the_others_and_says_which_it_is(server: ThreadServer, path: str) -> None:
     page = server.http.get(path).text
-    links = re.findall(r'<a href="([^"]+)"( aria-current="page")?>(Sessions|Workflows|Plans)</a>', page)
+    links = re.findall(
+        r'<a href="([^"]+)"( aria-current="page")?>(Sessions|Workflows|Plans|Tasks|Chat)</a>', page
+    )
     assert [(address, bool(current)) for address, current, _ in links] == [
-        (address, address == path) for address in ("/", "/workflows", "/plans")
+        (address, address == path) for address in PAGES
     ]
     assert "{{" not in page
     for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):

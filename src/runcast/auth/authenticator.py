@@ -37,6 +37,7 @@ class Authenticator:
         is_open: bool = False,
     ) -> None:
         self.is_open = is_open
+        self._configured_keys = configured_keys
         self.store = store
         self.now_s = now_s
         self.tokens = tokens
@@ -44,6 +45,12 @@ class Authenticator:
         self.passes = Passes(store, now_s)
         self.users = Users(store, now_s)
         self.revocations = Revocations(store, now_s)
+
+    def strict(self) -> Authenticator:
+        """The same one for what asks everybody who they are, on an open server, too."""
+        if not self.is_open:
+            return self
+        return Authenticator(self.store, self.tokens, self.now_s, configured_keys=self._configured_keys)
 
     async def by_secret(self, secret: str) -> Principal:
         """Who shows an API key or a token. Cancellation-safe.

@@ -17,13 +17,14 @@ def make_authenticator(
 ) -> Authenticator:
     """Who somebody is, as the settings have it.
 
-    Tokens of our own users are signed by the settings' secret, or else by one that the store keeps.
+    Tokens of our own users are signed by the settings' secret, or else by one that the store keeps. An open server's
+    store makes that one when somebody first needs a token, as for the chat.
 
     Raises:
         ConfigError: a setting cannot be, or the store cannot be opened.
     """
     locked = settings.is_locked
-    secret = settings.jwt_secret or (store.own_secret() if locked else None)
+    secret = settings.jwt_secret or (store.own_secret() if locked else store.own_secret)
     tokens = Tokens(
         secret,
         Jwks(settings.jwks_url, time.monotonic) if settings.jwks_url else None,

@@ -57,7 +57,8 @@ class Tokens:
     """Checks tokens, and makes those of our own users.
 
     Args:
-        secret: for HS256, at least 32 bytes; None if there is none.
+        secret: for HS256, at least 32 bytes; None if there is none. What is called for it is called when it is
+            first needed, and may raise `ConfigError`.
         jwks: the keys of an identity provider; None if there is none.
         issuer, audience: what `iss` and `aud` must be; None where anything goes.
         now_s: the wall clock, Unix time in seconds.
@@ -68,19 +69,15 @@ class Tokens:
 
     def __init__(
         self,
-        secret: str | None,
+        secret: str | Callable[[], str] | None,
         jwks: Jwks | None,
         now_s: Callable[[], float],
         *,
         issuer: str | None = None,
         audience: str | None = None,
     ) -> None:
-        if secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
-            raise ConfigError(
-                f"RUNCAST_JWT_SECRET: at least {MIN_SECRET_BYTES} bytes are needed (RFC 7518 §3.2), and this one "
-                f"has {len(secret.encode())}."
-            )
-        self._secret = None if secret is None else OctKey.import_key(secret)
+        self._given = secret if callable(secret) else None
+        self._imported = _import(secret) if isinstance(secret, str) else None
         self._jwks = jwks
         self._now_s = now_s
         self._issuer = issuer
@@ -125,6 +122,12 @@ class Tokens:
         claims = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode({"alg": HMAC.names[0]}, claims, self._secret, registry=HMAC)
 
+    @property
+    def _secret(self) -> OctKey | None:
+        if self._imported is None and self._given is not None:
+            self._imported = _import(self._given())
+        return self._imported
+
     def _read(self, token: str, key: KeyFlexible, algorithms: _Algorithms) -> Principal:
         try:
             claims = jwt.decode(token, key, registry=algorithms).claims
@@ -154,6 +157,15 @@ class Tokens:
             )
         if self._audience is not None and self._audience not in _audiences(claims):
             raise Unauthenticated("This token's aud does not name this server (RUNCAST_JWT_AUDIENCE).")
+
+
+def _import(secret: str) -> OctKey:
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise ConfigError(
+            f"RUNCAST_JWT_SECRET: at least {MIN_SECRET_BYTES} bytes are needed (RFC 7518 §3.2), and this one "
+            f"has {len(secret.encode())}."
+        )
+    return OctKey.import_key(secret)
 
 
 def _header(token: str) -> _Header:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "tail": ("tail:tail", "Print events as they come."),
     "streams": ("streams:streams", "List the streams there are."),
     "show": ("show:show", "Show what a session, a workflow or a plan adds up to."),
+    "worker": ("worker:worker", "Work at tasks, with Celery or without."),
     "knowledge": ("knowledge:knowledge", "Add documents for agents to look things up in; search them."),
     "hook": ("hook:hook", "Take an agent's hook from stdin. Agents call this."),
     "install-hooks": ("install_hooks:install_hooks", "Let Claude Code call our hook."),

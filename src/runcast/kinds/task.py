@@ -8,14 +8,15 @@ strictly stops for ever at the first frame that is otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 
-from runcast.core.event import Event, cursor_of, format_time, parse_time
+from runcast.core.event import check_id, check_type, parse_time, stream_name
 from runcast.errors import InvalidEvent
-from runcast.kinds.base import RESERVED, Kind, Publish, move_reserved
+from runcast.kinds.base import Kind, Publish
+from runcast.kinds.flat import Flat
 from runcast.kinds.session import cut_text
 from runcast.kinds.task_state import TASK_STATE
 
@@ -33,37 +34,14 @@ FIRST_STEP: Final = "entity_extraction"
 MAX_MESSAGE_CHARS: Final = 4_000
 MAX_TOOL_CHARS: Final = 200
 
-_PREFIX: Final = NAME + ":"
 _ANY_TIME_US: Final = 2**62  # `accept` knows the clock and refuses the future; here only the form is checked
+_OUTSIDE: Final = frozenset({"step", "task_id", "event_id", "timestamp", "seq", "cursor"})
 
-
-class _Head(msgspec.Struct, gc=False):
-    """What a frame begins with."""
-
-    step: str
-    task_id: str
-
-
-class _Tail(msgspec.Struct, gc=False):
-    """What a frame ends with."""
-
-    timestamp: str
-    event_id: str
-    seq: int
-    cursor: str
-
-
-_encode = msgspec.json.Encoder().encode
-
-
-def task_stream(task_id: str) -> str:
-    """The stream of a task; whether the name can be is checked where it is used."""
-    return _PREFIX + task_id
-
-
-def task_id_of(stream: str) -> str:
-    """The task whose stream this is."""
-    return stream.removeprefix(_PREFIX)
+_FLAT: Final = Flat(NAME, "step", "task_id")
+task_stream = _FLAT.stream
+task_id_of = _FLAT.id_of
+encode_frame = _FLAT.encode_frame
+to_frame = _FLAT.to_frame
 
 
 def normalise(publish: Publish) -> dict[str, Any]:
@@ -76,9 +54,7 @@ def normalise(publish: Publish) -> dict[str, Any]:
     Raises:
         InvalidEvent: a field has a wrong type or value, or contradicts the envelope; the message names it.
     """
-    fields = publish.data
-    if not _NOT_IN_DATA.isdisjoint(fields):
-        fields = move_reserved(_without_envelope(publish))
+    fields = _FLAT.fields(_without_heartbeat(publish))
     settled = {
         "message": _message(fields.get("message")),
         "percent": _percent(fields.get("percent"), 100 if publish.type == COMPLETED else 0),
@@ -98,25 +74,36 @@ def begins(step: str, fields: Mapping[str, Any]) -> bool:
     return fields["percent"] == 0 and not fields["error"]
 
 
-def encode_frame(event: Event, cursor: str = "") -> bytes:
-    """The flat frame as compact JSON: `step`, `task_id`, the stored fields, then `timestamp` and its place.
+def from_frame(task_id: str, frame: Mapping[str, Any]) -> Publish:
+    """Read a documented message that somebody sends to a task, ready for the bus.
 
-    The stored data is joined on as it is: it is neither decoded nor checked. Without a `cursor`, that of its
-    own stream.
+    Without a `step` it is `processing`; `event_id`, `timestamp` and `task_id` may be absent or null; `seq` and `cursor`
+    are the log's to give, and left out.
+
+    Raises:
+        InvalidEvent: one of these is malformed, or names another task.
+        InvalidStreamName: no task can be called `task_id`.
     """
-    head = _encode(_Head(event.type, event.stream.removeprefix(_PREFIX)))
-    tail = _encode(_Tail(format_time(event.time), event.id, event.seq, cursor or str(cursor_of(event))))
-    fields = event.data[1:-1]
-    parts = (head[:-1], fields, tail[1:]) if fields else (head[:-1], tail[1:])
-    return b",".join(parts)
-
-
-def to_frame(event: Event, cursor: str = "") -> dict[str, Any]:
-    """The flat frame as `encode_frame` writes it."""
-    return msgspec.json.decode(encode_frame(event, cursor))
+    named = frame.get("task_id")
+    if named is not None and named != task_id:
+        raise InvalidEvent("task_id: not the task that this is sent to.", field="task_id")
+    step, event_id, timestamp = (_string(name, frame.get(name)) for name in ("step", "event_id", "timestamp"))
+    return Publish(
+        stream=stream_name(NAME, task_id),
+        type=check_type(PROCESSING if step is None else step, "step"),
+        data={name: value for name, value in frame.items() if name not in _OUTSIDE},
+        id=None if event_id is None else check_id(event_id, "event_id"),
+        time=None if timestamp is None else parse_time(timestamp, _ANY_TIME_US, "timestamp"),
+    )
 
 
 # --- fields -------------------------------------------------------------------------------------
+
+
+def _string(name: str, value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise InvalidEvent(f"{name}: a string or null is expected.", field=name)
 
 
 def _message(value: object) -> str:
@@ -141,41 +128,19 @@ def _flag(name: str, value: object) -> bool:
     raise InvalidEvent(f"{name}: true or false is expected.", field=name)
 
 
+def _without_heartbeat(publish: Publish) -> Publish:
+    fields = publish.data
+    if "heartbeat" not in fields:
+        return publish
+    if _flag("heartbeat", fields["heartbeat"]):
+        raise InvalidEvent("heartbeat: the server sends those; publish a step.", field="heartbeat")
+    return replace(publish, data={name: value for name, value in fields.items() if name != "heartbeat"})
+
+
 def _tool(value: object) -> str | None:
     if value is None or (isinstance(value, str) and len(value) <= MAX_TOOL_CHARS):
         return value or None
     raise InvalidEvent(f"tool: a string of at most {MAX_TOOL_CHARS} characters, or null.", field="tool")
-
-
-# --- the envelope's names in data ---------------------------------------------------------------
-
-
-def _same_time(publish: Publish, value: object) -> bool:
-    own = publish.time
-    own_us = parse_time(own, _ANY_TIME_US) if isinstance(own, str) else own
-    return own_us == (parse_time(value, _ANY_TIME_US, "timestamp") if isinstance(value, str) else value)
-
-
-_ENVELOPE: Final[dict[str, tuple[str, Callable[[Publish, object], bool]]]] = {
-    "step": ("type", lambda publish, value: value == publish.type),
-    "event_id": ("id", lambda publish, value: value == publish.id),
-    "timestamp": ("time", _same_time),
-    "task_id": ("stream", lambda publish, value: f"{_PREFIX}{value}" == publish.stream),
-}
-_NOT_IN_DATA: Final = frozenset({*_ENVELOPE, *RESERVED, "heartbeat"})
-
-
-def _without_envelope(publish: Publish) -> dict[str, Any]:
-    fields = dict(publish.data)
-    if _flag("heartbeat", fields.pop("heartbeat", None)):
-        raise InvalidEvent("heartbeat: the server sends those; publish a step.", field="heartbeat")
-    for name, (own, agrees) in _ENVELOPE.items():
-        value = fields.pop(name, None)
-        if value is not None and not agrees(publish, value):
-            raise InvalidEvent(
-                f"{name}: does not agree with the event's own {own}; give it there, not in data.", field=name
-            )
-    return fields
 
 
 TASK: Final = Kind(

@@ -6,16 +6,17 @@ changes nothing.
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
 from runcast.core.event import Event, format_time
 from runcast.kinds.base import Fold
+from runcast.kinds.stored import Fields, fields_of, text, whole
 
 MAX_RESULT_BYTES: Final = 32 * 1024
 """A longer result is read from the stream by who wants it."""
-MAX_COUNT: Final = 2**53 - 1
+MAX_ATTEMPTS: Final = 10
 STATUSES: Final = ("queued", "running", "retrying", "completed", "failed")
 
 
@@ -24,13 +25,14 @@ class TaskState(msgspec.Struct):
 
     `managed`: it was begun by `queued`, so a runner is to bring it to its end; of others only somebody else's events
     are known. `attempt` counts the `started`. `due_at`: when the next attempt is to begin, 0 for at once. `executor` is
-    what runs it: `celery` or `processes`. `result` is a JSON value, empty if there is none.
+    what runs it: `celery`, `processes` or `threads`; `worker` which process of it began the last attempt. `result` is a JSON value, empty if there is none.
     """
 
     status: str = ""
     managed: bool = False
     type: str | None = None
     executor: str | None = None
+    worker: str | None = None
     by: str | None = None
     max_attempts: int = 1
     attempt: int = 0
@@ -62,29 +64,27 @@ class TaskState(msgspec.Struct):
         return self.managed and not self.is_over
 
 
-Fields = dict[str, Any]
-
-
 def step(state: TaskState, event: Event) -> None:
     """Take one event into `state`, in place."""
     if not state.created_at:
         state.created_at = event.time or 1
     if state.is_over:
         return
-    fields = _fields_of(event)
+    fields = fields_of(event)
     state.updated_at = max(event.time, state.updated_at)
-    state.step, state.tool = event.type, _text(fields, "tool")
-    state.message = _text(fields, "message") or ""
-    state.percent, state.error = _whole(fields, "percent"), fields.get("error") is True
+    state.step, state.tool = event.type, text(fields, "tool")
+    state.message = text(fields, "message") or ""
+    state.percent, state.error = (whole(fields, "percent") or 0), fields.get("error") is True
     match event.type:
         case "queued":
             _queued(state, fields)
         case "started":
             state.status = "running"
             state.attempt += 1
+            state.worker = text(fields, "worker")
             state.began_at = state.began_at or event.time
         case "retrying":
-            state.status, state.due_at = "retrying", _whole(fields, "due_at")
+            state.status, state.due_at = "retrying", (whole(fields, "due_at") or 0)
         case "completed" | "failed":
             state.status, state.completed_at = event.type, event.time or 1
             _take_result(state, fields)
@@ -105,6 +105,7 @@ def to_document(state: TaskState, task_id: str) -> dict[str, Any]:
         "error": state.error,
         "type": state.type,
         "executor": state.executor,
+        "worker": state.worker,
         "attempt": state.attempt,
         "max_attempts": state.max_attempts if state.managed else None,
         "by": state.by,
@@ -120,38 +121,16 @@ def _queued(state: TaskState, fields: Fields) -> None:
     if state.managed or state.attempt:
         return
     state.status = "queued"
-    state.type, state.executor = _text(fields, "task_type"), _text(fields, "executor")
+    state.type, state.executor = text(fields, "task_type"), text(fields, "executor")
     state.managed = state.type is not None
-    state.by, state.max_attempts = _text(fields, "by"), _whole(fields, "max_attempts") or 1
+    state.by = text(fields, "by")
+    state.max_attempts = min(max((whole(fields, "max_attempts") or 0), 1), MAX_ATTEMPTS)
 
 
 def _take_result(state: TaskState, fields: Fields) -> None:
     result = msgspec.json.encode(fields.get("result"))
     if result != b"null" and len(result) <= MAX_RESULT_BYTES:
         state.result = result
-
-
-# --- reading fields: a log may hold what an older version let pass ------------------------------
-
-
-def _fields_of(event: Event) -> Fields:
-    try:
-        fields = msgspec.json.decode(event.data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-    return cast("Fields", fields) if isinstance(fields, dict) else {}
-
-
-def _text(fields: Fields, name: str) -> str | None:
-    value = fields.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _whole(fields: Fields, name: str) -> int:
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return 0
-    return value if 0 <= value <= MAX_COUNT else 0
 
 
 TASK_STATE: Final = Fold("task", 1, TaskState, step, keep_every=16)

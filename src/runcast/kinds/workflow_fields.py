@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from runcast.errors import InvalidEvent
 from runcast.kinds.session import cut_text
+from runcast.kinds.stored import MAX_COUNT
 
 STATUSES: Final = ("pending", "running", "completed", "failed", "cancelled")
 MAX_TEXT_CHARS: Final = 32_768
@@ -16,8 +17,7 @@ MAX_NAME_CHARS: Final = 200
 MAX_SENTENCE_CHARS: Final = 2_000
 MAX_TASK_CHARS: Final = 10_000
 MAX_STEPS: Final = 50
-MAX_COUNT: Final = 2**53 - 1
-"""The largest integer that a JavaScript client reads exactly."""
+MAX_ATTEMPTS: Final = 1_000_000
 
 Rule = Callable[[str, Any], Any]
 """Settles a field by its name and value (None if absent); raises `InvalidEvent` naming it."""
@@ -76,14 +76,14 @@ def _number(least: float, most: float, default: float | None) -> Rule:
     return rule
 
 
-def _count(default: int | None = 0, least: int = 0) -> Rule:
+def _count(default: int | None = 0, least: int = 0, most: int = MAX_COUNT) -> Rule:
     def rule(name: str, value: Any) -> int | None:
         if value is None:
             return default
         whole = int(value) if isinstance(value, float) and value.is_integer() else value
-        if isinstance(whole, int) and not isinstance(whole, bool) and least <= whole <= MAX_COUNT:
+        if isinstance(whole, int) and not isinstance(whole, bool) and least <= whole <= most:
             return whole
-        raise InvalidEvent(f"{name}: an integer from {least} to {MAX_COUNT}.", field=name)
+        raise InvalidEvent(f"{name}: an integer from {least} to {most}.", field=name)
 
     return rule
 
@@ -153,7 +153,7 @@ FIELDS: Final[Mapping[str, Mapping[str, Rule]]] = {
         "parent_workflow_id": _name_or_null,
         "by": _name_or_null,
     },
-    "workflow_status": {"status": _one_of(STATUSES), "attempt": _count(1, 1)},
+    "workflow_status": {"status": _one_of(STATUSES), "attempt": _count(1, 1, MAX_ATTEMPTS)},
     "agent_spawned": {
         "agent_id": _name("unknown"),
         "agent_type": _name("unknown"),

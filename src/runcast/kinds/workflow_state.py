@@ -6,13 +6,15 @@ Bounded, whatever was published: see the limits below. What comes after the firs
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
 from runcast.core.event import Event, format_time
 from runcast.kinds.base import Fold
 from runcast.kinds.session import cut_text
+from runcast.kinds.stored import Fields, fields_of, inner, number, text, whole
+from runcast.kinds.workflow_fields import MAX_ATTEMPTS
 
 MAX_AGENTS: Final = 200
 MAX_APPROVALS: Final = 200
@@ -21,12 +23,15 @@ MAX_KEPT_CHARS: Final = 1_000_000
 CUT_CHARS: Final = 1_000
 MAX_DETAILS_BYTES: Final = 16_384
 """Details of an approval that are longer are read from the stream by who wants them."""
-MAX_COUNT: Final = 2**53 - 1
 OVER: Final = frozenset({"completed", "failed", "cancelled"})
 
 
 class Agent(msgspec.Struct):
-    """One agent. `content` is empty until it has completed; `spawn_time` in seconds since the run began."""
+    """One agent. `content` is empty until it has completed; `spawn_time` in seconds since the run began.
+
+    `seq` is that of its `agent_completed`, which has the whole content where `is_cut` says that this is not; and
+    `result_confidence` what that said of the result, or None, while `confidence` is whatever was said last.
+    """
 
     agent_id: str
     agent_type: str = "unknown"
@@ -39,6 +44,9 @@ class Agent(msgspec.Struct):
     seconds: float = 0.0
     model: str | None = None
     error: str | None = None
+    seq: int = 0
+    is_cut: bool = False
+    result_confidence: float | None = None
 
 
 class Approval(msgspec.Struct):
@@ -92,6 +100,7 @@ class WorkflowState(msgspec.Struct):
 
     `managed`: it was begun by `workflow_created`, so a runner is to bring it to its end; of others only somebody
     else's events are known. `attempt` is 0 until a runner began. `cancel` is set when a command to cancel came.
+    `waits_for` is the question of its own that nobody has answered yet, `over_seq` the seq of the terminal event.
     """
 
     status: str = ""
@@ -118,6 +127,8 @@ class WorkflowState(msgspec.Struct):
     cancel: bool = False
     cancelled_by: str | None = None
     cancel_reason: str | None = None
+    waits_for: str | None = None
+    over_seq: int = 0
 
     @property
     def is_known(self) -> bool:
@@ -135,14 +146,16 @@ class WorkflowState(msgspec.Struct):
         return self.managed and not self.is_over
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether nothing can be done before a person has answered, or has cancelled it."""
+        return self.is_open and self.waits_for is not None and not self.cancel
+
+    @property
     def pending_approvals(self) -> list[Approval]:
         """Those that nobody has answered; none once the run is over."""
         if self.is_over:
             return []
         return [approval for approval in self.approvals.values() if approval.approved is None]
-
-
-Fields = dict[str, Any]
 
 
 def step(state: WorkflowState, event: Event) -> None:
@@ -154,7 +167,7 @@ def step(state: WorkflowState, event: Event) -> None:
     state.updated_at = max(event.time, state.updated_at)
     take = _TAKES.get(event.type)
     if take is not None:
-        take(state, _fields_of(event), event.time)
+        take(state, fields_of(event), event)
 
 
 def to_document(state: WorkflowState, workflow_id: str) -> dict[str, Any]:
@@ -215,126 +228,137 @@ def _agent_document(agent: Agent) -> dict[str, Any]:
 # --- one function for each type -----------------------------------------------------------------
 
 
-def _created(state: WorkflowState, fields: Fields, time: int) -> None:
+def _created(state: WorkflowState, fields: Fields, event: Event) -> None:
     if state.managed:
         return
-    state.managed, state.created_at = True, time or 1
-    state.task, state.workflow = _text(fields, "task") or "", _text(fields, "workflow") or "research"
-    state.max_steps = _whole(fields, "max_steps") or None
-    state.parent_workflow_id, state.by = _text(fields, "parent_workflow_id"), _text(fields, "by")
+    state.managed, state.created_at = True, event.time or 1
+    state.task, state.workflow = text(fields, "task") or "", text(fields, "workflow") or "research"
+    state.max_steps = whole(fields, "max_steps") or None
+    state.parent_workflow_id, state.by = text(fields, "parent_workflow_id"), text(fields, "by")
 
 
-def _status(state: WorkflowState, fields: Fields, time: int) -> None:
-    status = _text(fields, "status") or state.status
+def _status(state: WorkflowState, fields: Fields, event: Event) -> None:
+    status = text(fields, "status") or state.status
     if status == "pending" and not state.managed:
         state.status = status
     elif status not in {"pending", *OVER}:  # of its end only the terminal event tells
         state.status = status
-        state.began_at = state.began_at or time
-        state.attempt = max(state.attempt, _whole(fields, "attempt") or 1)
+        state.began_at = state.began_at or event.time
+        state.attempt = min(max(state.attempt, whole(fields, "attempt") or 1), MAX_ATTEMPTS)
 
 
-def _spawned(state: WorkflowState, fields: Fields, _: int) -> None:
+def _spawned(state: WorkflowState, fields: Fields, _: Event) -> None:
     agent = _agent(state, fields)
     if agent is None:
         return
-    agent.agent_type = _text(fields, "agent_type") or agent.agent_type
-    agent.spawn_time = _number(fields, "spawn_time") or 0.0
-    agent.confidence = _number(fields, "confidence")
+    agent.agent_type = text(fields, "agent_type") or agent.agent_type
+    agent.spawn_time = number(fields, "spawn_time") or 0.0
+    agent.confidence = number(fields, "confidence")
     agent.status, agent.error = "running", None
 
 
-def _output(state: WorkflowState, fields: Fields, _: int) -> None:
+def _output(state: WorkflowState, fields: Fields, _: Event) -> None:
     agent = _agent(state, fields)
-    confidence = _number(fields, "confidence")
+    confidence = number(fields, "confidence")
     if agent is not None and confidence is not None:
         agent.confidence = confidence
 
 
-def _completed(state: WorkflowState, fields: Fields, _: int) -> None:
+def _completed(state: WorkflowState, fields: Fields, event: Event) -> None:
     agent = _agent(state, fields)
     if agent is None:
         return
-    content = _text(fields, "content") or ""
+    content = text(fields, "content") or ""
     state.kept_chars -= len(agent.content)
+    agent.seq, agent.is_cut = event.seq, False
     if state.kept_chars + len(content) > MAX_KEPT_CHARS:
-        content = cut_text(content, CUT_CHARS)
+        kept = cut_text(content, CUT_CHARS)
+        content, agent.is_cut = kept, kept != content
     state.kept_chars += len(content)
     agent.status, agent.content, agent.error = "completed", content, None
-    confidence = _number(fields, "confidence")
+    confidence = number(fields, "confidence")
+    agent.result_confidence = confidence
     agent.confidence = agent.confidence if confidence is None else confidence
-    agent.tokens, agent.llm_calls = _whole(fields, "tokens") or 0, _whole(fields, "llm_calls") or 0
-    agent.seconds, agent.model = _number(fields, "seconds") or 0.0, _text(fields, "model")
+    agent.tokens, agent.llm_calls = whole(fields, "tokens") or 0, whole(fields, "llm_calls") or 0
+    agent.seconds, agent.model = number(fields, "seconds") or 0.0, text(fields, "model")
     state.model = agent.model or state.model
 
 
-def _failed(state: WorkflowState, fields: Fields, _: int) -> None:
+def _failed(state: WorkflowState, fields: Fields, _: Event) -> None:
     agent = _agent(state, fields)
     if agent is not None:
-        agent.status, agent.error = "failed", _text(fields, "error") or ""
+        agent.status, agent.error = "failed", text(fields, "error") or ""
 
 
-def _progress(state: WorkflowState, fields: Fields, _: int) -> None:
-    percent, eta_s = _number(fields, "percent") or 0.0, _number(fields, "eta_seconds")
-    state.progress = Progress(percent, eta_s, _text(fields, "message") or "")
+def _progress(state: WorkflowState, fields: Fields, _: Event) -> None:
+    percent, eta_s = number(fields, "percent") or 0.0, number(fields, "eta_seconds")
+    state.progress = Progress(percent, eta_s, text(fields, "message") or "")
 
 
-def _resources(state: WorkflowState, fields: Fields, _: int) -> None:
+def _resources(state: WorkflowState, fields: Fields, _: Event) -> None:
     state.resources = Resources(
-        _whole(fields, "tokens") or 0,
-        _whole(fields, "llm_calls") or 0,
-        _number(fields, "llm_latency_ms") or 0.0,
-        _number(fields, "memory_mb") or 0.0,
+        whole(fields, "tokens") or 0,
+        whole(fields, "llm_calls") or 0,
+        number(fields, "llm_latency_ms") or 0.0,
+        number(fields, "memory_mb") or 0.0,
     )
 
 
-def _requested(state: WorkflowState, fields: Fields, time: int) -> None:
-    approval_id = _text(fields, "approval_id")
+def _requested(state: WorkflowState, fields: Fields, event: Event) -> None:
+    approval_id = text(fields, "approval_id")
     if approval_id is None or approval_id in state.approvals or len(state.approvals) >= MAX_APPROVALS:
         return
-    details = msgspec.json.encode(_object(fields, "details"))
+    details = msgspec.json.encode(inner(fields, "details"))
     kept = details if len(details) <= MAX_DETAILS_BYTES else b"{}"
-    state.approvals[approval_id] = Approval(approval_id, _text(fields, "question") or "", kept, time)
+    state.approvals[approval_id] = Approval(approval_id, text(fields, "question") or "", kept, event.time)
+    workflow_id = event.stream.partition(":")[2]
+    if approval_id.startswith(
+        f"{workflow_id}."
+    ):  # others may ask on its stream, too: that is waited for elsewhere
+        state.waits_for = approval_id
 
 
-def _resolved(state: WorkflowState, fields: Fields, time: int) -> None:
-    approval_id, approved = _text(fields, "approval_id"), fields.get("approved")
+def _resolved(state: WorkflowState, fields: Fields, event: Event) -> None:
+    approval_id, approved = text(fields, "approval_id"), fields.get("approved")
     if approval_id is None or not isinstance(approved, bool):
         return
     if approval_id not in state.approvals and len(state.approvals) >= MAX_APPROVALS:
         return
-    approval = state.approvals.setdefault(approval_id, Approval(approval_id, requested_at=time))
+    if approval_id == state.waits_for:
+        state.waits_for = None
+    approval = state.approvals.setdefault(approval_id, Approval(approval_id, requested_at=event.time))
     if approval.approved is None:  # the first answer counts
         approval.approved = approved
-        approval.by, approval.comment = _text(fields, "by"), _text(fields, "comment")
+        approval.by, approval.comment = text(fields, "by"), text(fields, "comment")
 
 
-def _command(state: WorkflowState, fields: Fields, _: int) -> None:
+def _command(state: WorkflowState, fields: Fields, _: Event) -> None:
     if fields.get("command") == "cancel" and not state.cancel:
-        state.cancel, state.cancelled_by = True, _text(fields, "by")
-        state.cancel_reason = _text(fields, "reason")
+        state.cancel, state.cancelled_by = True, text(fields, "by")
+        state.cancel_reason = text(fields, "reason")
 
 
-def _complete(state: WorkflowState, fields: Fields, time: int) -> None:
-    state.status, state.completed_at = "completed", time or 1
-    synthesis, performance = _object(fields, "synthesis"), _object(fields, "performance_metrics")
+def _complete(state: WorkflowState, fields: Fields, event: Event) -> None:
+    state.status, state.completed_at, state.over_seq = "completed", event.time or 1, event.seq
+    synthesis, performance = inner(fields, "synthesis"), inner(fields, "performance_metrics")
     state.synthesis = Synthesis(
-        _text(synthesis, "content") or "",
-        _number(synthesis, "confidence") or 0.0,
-        _whole(synthesis, "agents_synthesized") or 0,
-        _whole(synthesis, "token_count") or 0,
+        text(synthesis, "content") or "",
+        number(synthesis, "confidence") or 0.0,
+        whole(synthesis, "agents_synthesized") or 0,
+        whole(synthesis, "token_count") or 0,
     )
     state.performance = Performance(
-        _number(performance, "total_duration") or 0.0,
-        _whole(performance, "llm_calls") or 0,
-        _whole(performance, "total_tokens") or 0,
+        number(performance, "total_duration") or 0.0,
+        whole(performance, "llm_calls") or 0,
+        whole(performance, "total_tokens") or 0,
     )
-    state.model = _text(fields, "model") or state.model
+    state.model = text(fields, "model") or state.model
 
 
-def _error(state: WorkflowState, fields: Fields, time: int) -> None:
+def _error(state: WorkflowState, fields: Fields, event: Event) -> None:
     state.status = "cancelled" if fields.get("status") == "cancelled" else "failed"
-    state.completed_at, state.error = time or 1, _text(fields, "error") or "The workflow failed."
+    state.completed_at, state.over_seq = event.time or 1, event.seq
+    state.error = text(fields, "error") or "The workflow failed."
     for agent in state.agents.values():
         if agent.status == "running":
             agent.status = "stopped"
@@ -342,13 +366,13 @@ def _error(state: WorkflowState, fields: Fields, time: int) -> None:
 
 def _agent(state: WorkflowState, fields: Fields) -> Agent | None:
     """The agent that an event names, begun if it is not there; None if it has none or there are too many."""
-    agent_id = _text(fields, "agent_id")
+    agent_id = text(fields, "agent_id")
     if agent_id is None or (agent_id not in state.agents and len(state.agents) >= MAX_AGENTS):
         return None
     return state.agents.setdefault(agent_id, Agent(agent_id))
 
 
-_TAKES: Final[dict[str, Callable[[WorkflowState, Fields, int], None]]] = {
+_TAKES: Final[dict[str, Callable[[WorkflowState, Fields, Event], None]]] = {
     "workflow_created": _created,
     "workflow_status": _status,
     "agent_spawned": _spawned,
@@ -365,39 +389,4 @@ _TAKES: Final[dict[str, Callable[[WorkflowState, Fields, int], None]]] = {
 }
 
 
-# --- reading fields: a log may hold what an older version let pass ------------------------------
-
-
-def _fields_of(event: Event) -> Fields:
-    try:
-        fields = msgspec.json.decode(event.data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-    return cast("Fields", fields) if isinstance(fields, dict) else {}
-
-
-def _text(fields: Fields, name: str) -> str | None:
-    value = fields.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _number(fields: Fields, name: str) -> float | None:
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) <= MAX_COUNT else None
-
-
-def _whole(fields: Fields, name: str) -> int | None:
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value <= MAX_COUNT else None
-
-
-def _object(fields: Fields, name: str) -> Fields:
-    value = fields.get(name)
-    return cast("Fields", value) if isinstance(value, dict) else {}
-
-
-WORKFLOW_STATE: Final = Fold("workflow", 1, WorkflowState, step, keep_every=16)
+WORKFLOW_STATE: Final = Fold("workflow", 2, WorkflowState, step, keep_every=16)

@@ -9,12 +9,17 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from runcast.core.event import Event
+from runcast.core.page import Change, Control
 from runcast.errors import StaleToken
 from runcast.kinds.base import Publish
 from runcast.log.base import Appended, Lease
 
 if TYPE_CHECKING:
     from runcast.live.bus import Bus
+
+RENEWALS_PER_LEASE = 3
+RENEW_AGAIN_S = 1.0
+"""After the log could not do it."""
 
 Listener = Callable[[Event], None]
 """Called in the event loop, in order, with each event that was committed to the stream; must return soon."""
@@ -53,14 +58,21 @@ class Claim:
         self.stream = stream
         self.lease = lease
         self.lost = asyncio.Event()
-        """Set when another process has the stream, or when the lease could not be renewed in time."""
+        """Set when another process has the stream, or the lease could not be renewed in time, or the run is gone."""
+        self.is_gone = False
+        """The run is not the stream's current one any more: it was sealed or cleared. Nobody is to go on with it."""
+        self.epoch = ""
+        """Of the run; empty until the host has looked."""
+        self.renew_at_s = asked_s + ttl_s / RENEWALS_PER_LEASE
+        """When the host is to renew it, on the loop's clock."""
+        self.ends_at_s = asked_s + ttl_s
         self._bus = bus
         self._slot = slot
         self._ttl_s = ttl_s
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Listener] = []
         self._when_lost: Callable[[], object] = lambda: None
-        self._end = self._loop.call_at(asked_s + ttl_s, self.lose)
+        self._end = self._loop.call_at(self.ends_at_s, self.lose)
 
     async def publish(self, *events: Publish) -> list[Appended]:
         """Publish to the stream (or, in the same commit, to others), all or none; returned means stored.
@@ -114,6 +126,14 @@ class Claim:
         for listener in tuple(self._listeners):
             listener(event)
 
+    def hear_change(self, control: Control) -> None:
+        """Take that the stream was sealed or cleared: nothing more is published for a run that is gone."""
+        is_sealed = control.change is Change.END and control.epoch == self.epoch
+        is_cleared = control.change is Change.CLEAR and self.epoch not in {"", control.epoch}
+        if is_sealed or is_cleared:
+            self.is_gone = True
+            self.lose()
+
     def when_lost(self, act: Callable[[], object]) -> None:
         """Call `act` as soon as the claim is lost."""
         self._when_lost = act
@@ -127,13 +147,19 @@ class Claim:
             LogError: the log cannot do it now; the lease goes on until its time.
         """
         asked_s, held = self._loop.time(), self.lease
+        self.renew_at_s = asked_s + min(RENEW_AGAIN_S, self._ttl_s / RENEWALS_PER_LEASE)
         lease = await self._bus.call(self._bus.log.acquire, held.name, held.owner, self._ttl_s)
         if lease is not None and lease.token == held.token:
-            self._hold_until(asked_s + self._ttl_s)
+            self.renewed(asked_s)
             return
         self.lose()
         if lease is not None:  # another one had it and is through: this lease is a new one, and nobody's work
             await self._bus.call(self._bus.log.release, lease)
+
+    def renewed(self, asked_s: float) -> None:
+        """The lease is held for another while, since it was asked for at `asked_s` of the loop's clock."""
+        self._hold_until(asked_s + self._ttl_s)
+        self.renew_at_s = asked_s + self._ttl_s / RENEWALS_PER_LEASE
 
     def lose(self) -> None:
         """The stream is another's, as far as can be known."""
@@ -155,4 +181,5 @@ class Claim:
     def _hold_until(self, time_s: float) -> None:
         self._end.cancel()
         if not self.lost.is_set():
+            self.ends_at_s = time_s
             self._end = self._loop.call_at(time_s, self.lose)

@@ -8,19 +8,22 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from runcast.runners.knowledge import KnowledgeBase
+from runcast.runners.knowledge.fit import fitting
 from runcast.runners.material import Excerpt, Given, read_messages
 from runcast.runners.model import CHARS_PER_TOKEN, Delta, Message, Usage, estimate_tokens
 from runcast.runners.sentences import MAX_CHARS, Quote, best_sentences
 
 NAME: Final = "extractive"
 PASSAGES: Final = 6
-LEAST_SCORE: Final = 0.2
-"""A passage that has less of the question than that does not answer it."""
 GROUP_WORDS: Final = 4
 """Words in one delta."""
 SHOWN_CHARS: Final = 200
 
-_NOTHING: Final = ("Nothing in the knowledge base matches “", "Nothing is known about “")
+_NOTHING: Final = (
+    "Nothing in the knowledge base matches “",
+    "Nothing is known about “",
+    "Nothing in the given sources matches “",
+)
 """What an answer without any begins with; such a one of another agent is nothing to quote."""
 _WORDS: Final = re.compile(rf"(?:\S+\s*){{1,{GROUP_WORDS}}}")
 
@@ -28,7 +31,8 @@ _WORDS: Final = re.compile(rf"(?:\S+\s*){{1,{GROUP_WORDS}}}")
 class ExtractiveModel:
     """Answers with sentences as they stand in the passages that the messages bring, each with its [source].
 
-    If they bring none that fit, it looks into the knowledge base. The same question has the same answer, as long as the documents are the same. What is not there it says.
+    If they bring none, it looks into the knowledge base, unless they say that this was done. The same question has the
+    same answer, as long as the documents are the same. What is not there it says.
     """
 
     name = NAME
@@ -66,9 +70,9 @@ class ExtractiveModel:
     def _answer(self, messages: Sequence[Message], max_chars: int) -> str:
         given = read_messages(messages)
         brought = [excerpt for excerpt in given.excerpts if not excerpt.text.startswith(_NOTHING)]
-        quotes = best_sentences(given.question, brought, max_chars=max_chars) or best_sentences(
-            given.question, self._excerpts(given), max_chars=max_chars
-        )
+        quotes = best_sentences(given.question, brought, max_chars=max_chars)
+        if not quotes and not given.is_closed:
+            quotes = best_sentences(given.question, self._excerpts(given), max_chars=max_chars)
         if quotes:
             return "\n\n".join(_cited(quote) for quote in quotes)
         return self._nothing(given)
@@ -78,14 +82,15 @@ class ExtractiveModel:
         found = self._knowledge.search(given.question, PASSAGES) if given.question else []
         return [
             Excerpt(passage.text, passage.cited, passage.heading, passage.score)
-            for passage in found
-            if passage.score >= LEAST_SCORE
+            for passage in fitting(given.question, found)
         ]
 
     def _nothing(self, given: Given) -> str:
         if not given.question:
             return "No question was asked."
         shown = given.question if len(given.question) <= SHOWN_CHARS else f"{given.question[:SHOWN_CHARS]}…"
+        if any(not excerpt.text.startswith(_NOTHING) for excerpt in given.excerpts):
+            return f"{_NOTHING[2]}{shown}”."
         if self._knowledge.is_empty():
             return (
                 f"{_NOTHING[1]}{shown}”: the knowledge base is empty. Add documents with "
@@ -98,7 +103,10 @@ class ExtractiveModel:
 
 
 def _cited(quote: Quote) -> str:
-    return f"{quote.text} [{quote.source}]" if quote.source else quote.text
+    if not quote.source:
+        return quote.text
+    gap = "\n" if quote.text.endswith(("```", "~~~")) else " "  # code ends where a line is its mark alone
+    return f"{quote.text}{gap}[{quote.source}]"
 
 
 def _groups(text: str) -> Iterator[str]:

@@ -11,15 +11,17 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 
 from runcast.errors import LogClosed, LogError, LogReadOnly, StaleToken
 from runcast.live.bus import Bus
 from runcast.live.follower import follow
 from runcast.log.base import Lease, StreamInfo
-from runcast.runners.claim import Claim, Slot
+from runcast.log.renewing import RenewsMany
+from runcast.log.rules import lease_name
+from runcast.runners.claim import RENEW_AGAIN_S, RENEWALS_PER_LEASE, Claim, Slot
 from runcast.runners.lane import Ending, Lane, Runner
 
 __all__ = ["Claim", "Ending", "Runner", "RunnerHost", "lease_name"]
@@ -32,16 +34,13 @@ LOOK_BREATH_S = 0.001
 PROBE_S = 0.25
 PROBES = 4
 """So many streams of others are tried per look, whatever their number: if one is free, the rest is tried, too."""
-RENEWALS_PER_LEASE = 3
 RENEWALS_AT_ONCE = 2
 """Each takes one of the bus's few threads for the time of a commit: those who read want some, too."""
+RENEWED_SINGLY = 8
+RENEWED_TOGETHER = 500
+"""More leases than `RENEWED_SINGLY` are renewed together, so many in one commit."""
 RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
-
-
-def lease_name(stream: str) -> str:
-    """What the lease of a stream's runner is called."""
-    return f"runner:{stream}"
 
 
 class RunnerHost:
@@ -50,18 +49,21 @@ class RunnerHost:
     Args:
         bus: whose log, kinds and settings count (`runner_lease_s`).
         runners: one per kind; the kinds must be known to the bus.
-        limits: runs at once in this process; by default `max_workflows` and `max_plans` of the settings.
+        limits: runs at once in this process; by default `max_workflows`, `max_plans` and `max_answers` of the
+            settings.
     """
 
     def __init__(self, bus: Bus, runners: Sequence[Runner], limits: Mapping[str, int] | None = None) -> None:
         settings = bus.settings
-        limits = limits or {"workflow": settings.max_workflows, "plan": settings.max_plans}
+        limits = limits or {
+            "workflow": settings.max_workflows,
+            "plan": settings.max_plans,
+            "chat": settings.max_answers,
+        }
         self._bus = bus
         self._ttl_s = settings.runner_lease_s
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._numbers = count(1)
-        self._renewals = asyncio.Semaphore(RENEWALS_AT_ONCE)
-        self._failures: dict[str, int] = {}
         self._lanes = [
             Lane(runner, bus.kinds[runner.kind], limits.get(runner.kind, settings.max_workflows))
             for runner in runners
@@ -91,7 +93,7 @@ class RunnerHost:
     # Finding
 
     async def _follow(self, lane: Lane) -> None:
-        with follow(self._bus, lane.scope) as follower:
+        with follow(self._bus, lane.scope) as follower, _changes_heard(self._bus, lane):
             while True:
                 try:
                     if not lane.is_following.is_set():
@@ -166,32 +168,36 @@ class RunnerHost:
         while True:
             await lane.has_urgent.wait()
             stream = lane.take_urgent()
-            if stream is None or not isinstance(lane.runner, Ending):
-                continue
-            try:
-                is_ending = await lane.runner.is_ending(stream)
-            except LogError as error:
-                await self._wait(stream, error)
-                continue
-            if is_ending and stream in lane.ready:
+            if stream is not None and await self._is_ending(lane, stream) and stream in lane.ready:
                 lane.take(stream)
                 group.create_task(self._try(lane, stream, Slot(lane.slots)))
+
+    async def _is_ending(self, lane: Lane, stream: str) -> bool:
+        if not isinstance(lane.runner, Ending):
+            return False
+        try:
+            return await lane.runner.is_ending(stream)
+        except LogError as error:
+            await self._wait(stream, error)
+        except Exception:  # a fold is anybody's code: what it fails at must not keep back other runs
+            logger.exception("it cannot be told whether %s is to be ended; it waits for its place", stream)
+        return False
 
     async def _try(self, lane: Lane, stream: str, slot: Slot) -> None:
         """Run it if it is open and nobody else does; a task's root."""
         is_held, again_s = False, 0.0
         try:
             is_held = not await self._run_if_open(lane, stream, slot)
-            if not is_held and await lane.runner.is_open(stream):
+            if not is_held and await self._is_still_open(lane, stream):
                 again_s = RETRY_S  # another run of it began while the last one came to its end
-            self._failures.pop(stream, None)
+            lane.failures.pop(stream, None)
         except (LogClosed, LogReadOnly):
             raise
         except LogError as error:
-            again_s = self._pause_s(stream)
+            again_s = _pause_s(lane, stream)
             logger.warning("%s waits %.0f s: %s", stream, again_s, error)
         except Exception:  # a task's root
-            again_s = self._pause_s(stream)
+            again_s = _pause_s(lane, stream)
             logger.exception("running %s failed; it is begun again in %.0f s", stream, again_s)
         finally:
             slot.give()
@@ -202,14 +208,21 @@ class RunnerHost:
 
     async def _run_if_open(self, lane: Lane, stream: str, slot: Slot) -> bool:
         """Run it to its end; False if it is another's, or has become so."""
-        if not await lane.runner.is_open(stream):
+        if not await self._is_still_open(lane, stream):
             return True
         async with self._claim(lane, stream, slot) as claim:
             if claim is None:
                 return False
-            if await lane.runner.is_open(stream):  # it was not over before it was ours
+            info = await self._bus.info(stream)
+            claim.epoch = info.epoch
+            # Whoever seals or clears it from now on takes our lease; and it was not over before it was ours.
+            if not info.ended and await lane.runner.is_open(stream):
                 await _run(lane.runner, claim)
-            return not claim.lost.is_set()
+            return claim.is_gone or not claim.lost.is_set()
+
+    async def _is_still_open(self, lane: Lane, stream: str) -> bool:
+        """Whether it is to be run: a sealed run is not, as whatever was published would begin another one."""
+        return await lane.runner.is_open(stream) and not (await self._bus.info(stream)).ended
 
     @asynccontextmanager
     async def _claim(self, lane: Lane, stream: str, slot: Slot) -> AsyncGenerator[Claim | None]:
@@ -245,34 +258,70 @@ class RunnerHost:
             logger.warning("the lease of %s ends by itself: %s", claim.stream, error)
 
     async def _renew(self) -> None:
+        """Renew the leases of all claims, the one that ends first first."""
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(self._ttl_s / RENEWALS_PER_LEASE)
             claims = [claim for lane in self._lanes for claim in lane.claims.values()]
-            outcomes = await asyncio.gather(
-                *(self._renew_one(claim) for claim in claims), return_exceptions=True
-            )
-            for claim, outcome in zip(claims, outcomes, strict=True):
-                if isinstance(outcome, LogError):
-                    logger.warning("the lease of %s could not be renewed: %s", claim.stream, outcome)
-                elif isinstance(outcome, BaseException):
-                    raise outcome
+            held = sorted((claim for claim in claims if not claim.lost.is_set()), key=_end)
+            due = [claim for claim in held if claim.renew_at_s <= loop.time()]
+            if len(due) > RENEWED_SINGLY and isinstance(self._bus.log, RenewsMany):
+                await self._renew_together(self._bus.log, due[:RENEWED_TOGETHER])
+                continue
+            if due:
+                await asyncio.gather(*(self._renew_one(claim) for claim in due[:RENEWALS_AT_ONCE]))
+                continue
+            next_s = min((claim.renew_at_s - loop.time() for claim in held), default=self._ttl_s)
+            await asyncio.sleep(min(max(next_s, 0.0), self._ttl_s / RENEWALS_PER_LEASE))
+
+    async def _renew_together(self, log: RenewsMany, claims: Sequence[Claim]) -> None:
+        """In one commit: one after the other, a thousand would take longer than leases last."""
+        asked_s = asyncio.get_running_loop().time()
+        for claim in claims:
+            claim.renew_at_s = asked_s + min(RENEW_AGAIN_S, self._ttl_s / RENEWALS_PER_LEASE)
+        try:
+            held = await self._bus.call(log.renew, [claim.lease for claim in claims], self._ttl_s)
+        except LogError as error:
+            logger.warning("the leases of %d streams could not be renewed: %s", len(claims), error)
+            return
+        for claim, is_held in zip(claims, held, strict=True):
+            if is_held:
+                claim.renewed(asked_s)
+            else:
+                claim.lose()
 
     async def _renew_one(self, claim: Claim) -> None:
-        async with self._renewals:
-            if not claim.lost.is_set():
-                await claim.renew()
+        try:
+            await claim.renew()
+        except LogError as error:
+            logger.warning("the lease of %s could not be renewed: %s", claim.stream, error)
 
     # Waiting
-
-    def _pause_s(self, stream: str) -> float:
-        failures = self._failures[stream] = self._failures.get(stream, 0) + 1
-        return min(RETRY_S * 2 ** (failures - 1), LONGEST_RETRY_S)
 
     async def _wait(self, what: str, error: LogError) -> None:
         if isinstance(error, LogClosed | LogReadOnly):
             raise error
         logger.warning("%s: the log cannot be used: %s", what, error)
         await asyncio.sleep(RETRY_S)
+
+
+@contextmanager
+def _changes_heard(bus: Bus, lane: Lane) -> Generator[None]:
+    """Tell the lane of streams that are sealed or cleared: at once, and not only by the lease that is taken."""
+    taps = bus.hub.taps.setdefault(str(lane.scope), set())
+    taps.add(lane.hear_changes)
+    try:
+        yield
+    finally:
+        taps.discard(lane.hear_changes)
+
+
+def _pause_s(lane: Lane, stream: str) -> float:
+    failures = lane.failures[stream] = lane.failures.get(stream, 0) + 1
+    return min(RETRY_S * 2 ** min(failures - 1, 10), LONGEST_RETRY_S)
+
+
+def _end(claim: Claim) -> float:
+    return claim.ends_at_s
 
 
 def _age(info: StreamInfo) -> int:
@@ -289,6 +338,7 @@ async def _run(runner: Runner, claim: Claim) -> None:
         current = asyncio.current_task()
         if not claim.lost.is_set() or (current is not None and current.cancelling()):
             raise
-        logger.warning("%s is not run here any more: its lease was lost", claim.stream)
+        why = "its stream was ended or cleared" if claim.is_gone else "its lease was lost"
+        logger.warning("%s is not run here any more: %s", claim.stream, why)
     except StaleToken:
         claim.lose()

@@ -6,12 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from runcast.core.event import Event
+from runcast.core.page import Change, Control, Record
 from runcast.core.scope import Scope
 from runcast.kinds.base import Kind
 from runcast.runners.claim import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class Runner(Protocol):
@@ -60,6 +61,11 @@ class Waking(Protocol):
         """Types of events after which a stream is looked at."""
         ...
 
+    @property
+    def settles(self) -> frozenset[str]:
+        """Types of events after which nothing may be left to do: one that another process has is looked at, too."""
+        ...
+
 
 class Lane:
     """What is known of one kind's open runs. A stream is in one place only.
@@ -82,8 +88,12 @@ class Lane:
         self.has_ready = asyncio.Event()
         self.has_urgent = asyncio.Event()
         self.is_following = asyncio.Event()
-        self._again: set[str] = set()
-        self._starts = kind.starts | (runner.wakes if isinstance(runner, Waking) else frozenset())
+        self.failures: dict[str, int] = {}
+        """How often in a row it could not be run."""
+        nothing: frozenset[str] = frozenset()
+        is_waking = isinstance(runner, Waking)
+        self._starts = kind.starts | (runner.wakes if is_waking else nothing)
+        self._settles = runner.settles if is_waking else nothing
         self._terminals = kind.terminals
         self._command = f"{kind.name}_command"
 
@@ -97,12 +107,22 @@ class Lane:
             claim.hear(event)
         elif event.type in self._terminals:
             self.forget(stream)
+            self.failures.pop(stream, None)
         elif event.type == self._command:
             self._urge(stream)
         elif event.type in self._starts:
-            if stream in self.trying:
-                self._again.add(stream)
             self.offer([stream])
+        elif event.type in self._settles and stream in self.held:
+            del self.held[stream]
+            self.offer([stream])
+
+    def hear_changes(self, records: Sequence[Record]) -> None:
+        """Take what else happened to streams: a run that was sealed or cleared is not run any more."""
+        for record in records:
+            if isinstance(record, Control) and record.change is not Change.TRIM:
+                self.failures.pop(record.stream, None)
+                if claim := self.claims.get(record.stream):
+                    claim.hear_change(record)
 
     def knows(self, stream: str) -> bool:
         """Whether the stream is in any of the places."""
@@ -143,12 +163,6 @@ class Lane:
         elif stream in self._again:
             self.offer([stream])
         self._again.discard(stream)
-
-    def take_again(self, stream: str) -> bool:
-        """Whether there was news of it while it was tried and nobody listened: then it is to be looked at again."""
-        found = stream in self._again
-        self._again.discard(stream)
-        return found
 
     def try_held(self) -> None:
         """One that another held has come free: the others may be, too."""

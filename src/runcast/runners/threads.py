@@ -6,11 +6,14 @@ would keep a server from ending; what it has begun is run again elsewhere, and n
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
+
+logger = logging.getLogger("runcast.runners")
 
 T = TypeVar("T")
 
@@ -46,7 +49,11 @@ class WorkThreads:
             return len(self._waiting)
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Let a thread do `work`; from any thread. The future can be cancelled until it begins."""
+        """Let a thread do `work`; from any thread. The future can be cancelled until it begins.
+
+        Raises:
+            RuntimeError: the system gives no thread, and there is none that could do it later.
+        """
         future: Future[T] = Future()
         with self._changed:
             self._waiting.append((future, work))
@@ -59,7 +66,14 @@ class WorkThreads:
     def _begin(self) -> None:
         self._begun += 1
         self._threads += 1
-        threading.Thread(target=self._serve, name=f"{self._name}-{self._begun}", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, name=f"{self._name}-{self._begun}", daemon=True).start()
+        except RuntimeError as error:
+            self._threads -= 1
+            if not self._threads:
+                self._waiting.pop()
+                raise
+            logger.warning("%s more threads than %d cannot be had: %s", self._name, self._threads, error)
 
     def _serve(self) -> None:
         while (job := self._next()) is not None:

@@ -14,7 +14,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 logger = logging.getLogger("runcast.progress")
 
@@ -81,6 +81,7 @@ class Outbox(Generic[T]):
             self._changed.notify_all()
         if not self.flush(EXIT_S):
             self._lose(len(self._waiting), "the process ends")
+        self._is_ending = False
 
     def _begin_anew(self) -> None:
         self._changed = threading.Condition()
@@ -141,14 +142,13 @@ class Outbox(Generic[T]):
             logger.warning("%s: %d could not be sent so far: %s", self._name, self.lost, why)
 
 
-_outboxes: weakref.WeakSet[Outbox[object]] = weakref.WeakSet()
+_outboxes: weakref.WeakSet[Outbox[Any]] = weakref.WeakSet()
 
 
 def end_all() -> None:
-    """Send what waits anywhere in this process, for a few seconds at most; what is put in later is sent, too."""
+    """Send what waits anywhere in this process, for a few seconds at most."""
     for outbox in list(_outboxes):
         outbox.end()
-        outbox._is_ending = False  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a worker goes on after a task
 
 
 def send_at_exit() -> None:

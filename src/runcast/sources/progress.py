@@ -18,7 +18,7 @@ from runcast.kinds.task import NAME, PROCESSING, TASK
 from runcast.log.base import EventLog, Lease
 from runcast.log.open import open_configured
 from runcast.sources.outbox import NotNow, Outbox, send_at_exit
-from runcast.sources.redis_pubsub import Echo, echo_for
+from runcast.sources.redis_echo import Echo, echo_for
 
 IN_MEMORY: Final = "memory:"
 

@@ -49,6 +49,18 @@ SOCKETS: Final[dict[str, Socket]] = {
         "It tells connected, then agents, approvals, documents and the status as they change. It takes ping, pong and "
         "stats as plain text.",
     ),
+    "/ws/agent-progress/{task_id}": Socket(
+        "A task, from the start of its run to its end",
+        (_AFTER,),
+        "It tells connected, then the task's messages, heartbeats between them, and closes with 1000 after completed or "
+        "failed. It takes ping.",
+    ),
+    "/ws/chat": Socket(
+        "A person's conversations",
+        ("token", "partial"),
+        "It tells auth_success or auth_error first, then progress, token, complete, error and what members do; it takes "
+        "auth, message, cancel, resume, typing, read, edit and delete, and attachments as binary messages.",
+    ),
     "/api/v1/streaming/ws/{client_id}": Socket(
         "Plans, subscribed to by action",
         ("plan_id", _AFTER),
@@ -65,6 +77,8 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "filter": "which events are wanted, as JSON",
     "format": "batch or event",
     "max_rate": "events per second",
+    "token": "a token or an API key; or in the first message",
+    "partial": "0 leaves partial_response out of token frames",
     "min_confidence": "events of at least this confidence, 0 to 1",
     "plan_id": "a plan to be subscribed to from the beginning",
     "poll_interval": "milliseconds: at most one message in so many",

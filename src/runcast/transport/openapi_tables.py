@@ -109,6 +109,17 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/api/v1/knowledge/documents"): Operation(("name",), body="document", status=201, also=(200,)),
     ("DELETE", "/api/v1/knowledge/documents/{name}"): Operation(also=(404, 507)),
     ("GET", "/api/v1/knowledge/search"): Operation(("q", "limit_passages")),
+    ("POST", "/api/v1/tasks"): Operation(body="task", status=202, also=(409,)),
+    ("GET", "/api/v1/tasks"): Operation(("status_filter", "page", "page_size")),
+    ("GET", "/api/v1/tasks/{task_id}"): Operation(also=(404,)),
+    ("POST", "/api/v1/chat"): Operation(body="question", also=(429, 502, 504)),
+    ("GET", "/api/v1/chat"): Operation(("limit_sessions",)),
+    ("GET", "/api/v1/chat/{session_id}"): Operation(also=(404,)),
+    ("POST", "/api/v1/chat/{session_id}/members"): Operation(body="member", status=201, also=(404, 409)),
+    ("DELETE", "/api/v1/chat/{session_id}/members/{user_id}"): Operation(also=(404, 409, 507)),
+    ("GET", "/api/v1/chat/{session_id}/attachments/{attachment_id}"): Operation(
+        media="application/octet-stream", also=(404,)
+    ),
     ("POST", "/api/v1/approvals/{approval_id}"): Operation(body="answer", also=(404, 409)),
 }
 
@@ -138,6 +149,7 @@ QUERY: Final[dict[str, Schema]] = {
     "limit": _limit(PAGE_MAX_EVENTS, PAGE_MAX_EVENTS),
     "limit_list": _limit(1_000, 100),
     "limit_passages": _limit(50, 5),
+    "limit_sessions": _limit(100, 50),
     "name": text_schema("the name of a document that is sent as it is"),
     "q": text_schema("a question, or some words"),
     "page": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1},
@@ -147,7 +159,12 @@ QUERY: Final[dict[str, Schema]] = {
 }
 """By the name here, but for those that share a name in a query; see `QUERY_NAMES`."""
 
-QUERY_NAMES: Final = {"after_name": "after", "limit_list": "limit", "limit_passages": "limit"}
+QUERY_NAMES: Final = {
+    "after_name": "after",
+    "limit_list": "limit",
+    "limit_passages": "limit",
+    "limit_sessions": "limit",
+}
 
 PATH: Final[dict[str, Schema]] = {
     "agent_id": text_schema("the id of a registered agent", pattern=r"^[A-Za-z0-9._~@+-]{1,200}$"),
@@ -158,7 +175,10 @@ PATH: Final[dict[str, Schema]] = {
     "plan_id": text_schema("the id of a plan", pattern=r"^[A-Za-z0-9._~@+-]{1,200}$"),
     "session_id": text_schema("the id of a session", pattern=r"^[A-Za-z0-9._~@+-]{1,200}$"),
     "workflow_id": text_schema("the id of a workflow", pattern=r"^[A-Za-z0-9._~@+-]{1,200}$"),
+    "attachment_id": text_schema("the id of an attachment"),
     "step_id": text_schema("the id of a step"),
+    "task_id": text_schema("the id of a task", pattern=r"^[A-Za-z0-9._~@+-]{1,200}$"),
+    "user_id": text_schema("the sub of somebody"),
     "stream": text_schema("kind:id", pattern=r"^[a-z][a-z0-9_]{0,31}:[A-Za-z0-9._~@+-]{1,200}$"),
 }
 
@@ -286,6 +306,29 @@ BODIES: Final[dict[str, dict[str, Schema]]] = {
         )
     },
     "step": {JSON: _STEP},
+    "task": {
+        JSON: object_schema(
+            ("type",),
+            type=text_schema("a registered task", minLength=1, examples=["scam_analysis"]),
+            task_id={"type": ["string", "null"], "description": "one's own name for it"},
+            text=text_schema("what scam_analysis looks at; each task has parameters of its own"),
+        )
+    },
+    "question": {
+        JSON: object_schema(
+            ("message",),
+            message=text_schema("what is asked", minLength=1),
+            session_id={"type": ["string", "null"], "description": "the conversation; a new one by default"},
+            customer_id={"type": ["string", "null"]},
+        )
+    },
+    "member": {
+        JSON: object_schema(
+            ("user_id",),
+            user_id=text_schema("the sub of whom to invite", minLength=1),
+            name={"type": ["string", "null"]},
+        )
+    },
     "command": {JSON: object_schema((), **_SAID)},
     "order": {JSON: object_schema(("order",), order=_STEP_IDS, **_SAID)},
     "depends_on": {JSON: object_schema(("depends_on",), depends_on=_STEP_IDS, **_SAID)},

@@ -1,4 +1,4 @@
-"""The pages: `/`, `/workflows`, `/plans`. The files of `runcast/web`, under a strict Content-Security-Policy."""
+"""The pages: `/`, `/workflows`, `/plans`, `/tasks`, `/chat`. The files of `runcast/web`, under a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ PAGES: Final = {
     "/": "index.html",
     "/workflows": "workflows.html",
     "/plans": "plans.html",
+    "/tasks": "tasks.html",
+    "/chat": "chat.html",
     "/docs": "docs.html",
 }
 """The file of each page; whoever looks at one run has an address below its page's, which is the same file."""
 
-WITH_RUNS: Final = ("/workflows", "/plans")
+WITH_RUNS: Final = ("/workflows", "/plans", "/tasks", "/chat")
 
 PLACE: Final = b"{{static}}"
 """Stands in a page for `/static/{release}`: a new release has new addresses, so files may be kept for ever."""

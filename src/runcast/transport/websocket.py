@@ -61,6 +61,7 @@ class WebSocketPeer:
         self._receive = receive
         self._send = send
         self.is_accepted = False
+        self._is_gone = False
         self._limit_bytes = limit_bytes
         self._link: FrameLink | None = scope.get("extensions", {}).get(EXTENSION)
         self._sender = (
@@ -83,6 +84,8 @@ class WebSocketPeer:
 
     async def _accept(self) -> bool:
         """Complete the handshake, if it is not yet; False if the client has gone already."""
+        if self._is_gone:
+            return False
         if self.is_accepted:
             return True
         message = await self._receive()
@@ -104,6 +107,7 @@ class WebSocketPeer:
                     message = await self._receive()
                     if message["type"] == "websocket.receive":
                         return _content(message)
+                    self._is_gone = True
         raise Unauthenticated
 
     def allow_messages(self, limit_bytes: int) -> None:

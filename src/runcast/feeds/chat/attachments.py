@@ -16,11 +16,15 @@ import msgspec
 
 from runcast.errors import InvalidInput, StreamNotFound, TooLarge
 from runcast.kinds.chat_state import Attachment
+from runcast.log.open import is_redis
+from runcast.log.place import data_folder, log_file
 
 INCOMING: Final = "incoming"
 """Where those are that no message has named yet."""
 FORGOTTEN_S: Final = 86_400.0
 """After so long, one that no message has named is removed."""
+OWNER: Final = "session"
+"""In a conversation's folder: its id."""
 DIGEST_CHARS: Final = 40
 _ID: Final = re.compile(r"att_[0-9a-f]{24}")
 _MIME: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}")
@@ -74,6 +78,7 @@ class Attachments:
                 field="attachments",
             )
         folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+        (folder / OWNER).write_text(session_id, encoding="utf-8")
         for one in attachments:
             for name in (one.attachment_id, f"{one.attachment_id}.json"):
                 try:
@@ -108,6 +113,12 @@ class Attachments:
         """Forget all files of a conversation. Idempotent."""
         shutil.rmtree(self._of(session_id), ignore_errors=True)
 
+    def conversations(self) -> list[str]:
+        """The ids of those that have files."""
+        folder = self._folder() if self._given is None or self._given.is_dir() else None
+        owners = [path / OWNER for path in folder.iterdir()] if folder else []
+        return [path.read_text("utf-8") for path in owners if path.is_file()]
+
     def sweep(self) -> None:
         """Remove what no message has named for a day."""
         if self._given is not None and not self._given.is_dir():
@@ -130,9 +141,17 @@ class Attachments:
         return self._made
 
 
-def attachments_folder(log: Path) -> Path:
-    """Where the attachments of conversations are that are in the log at `log`."""
-    return log.with_name(f"{log.name}.attachments")
+def attachments_folder(given: str, log_url: str) -> Path | None:
+    """Where the attachments are: where the settings say, or beside the log; None for a log in memory.
+
+    Those of a log on Redis are in the user's data, and so on this node only, unless the settings name a shared folder.
+    """
+    if given:
+        return Path(given).expanduser()
+    if is_redis(log_url):
+        return data_folder() / "chat.attachments"
+    log = log_file(log_url)
+    return None if log is None else log.with_name(f"{log.name}.attachments")
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:
@@ -145,7 +164,7 @@ def _write(path: Path, content: bytes | memoryview) -> None:
 def _size_of(folder: Path) -> int:
     if not folder.is_dir():
         return 0
-    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".json")
+    return sum(path.stat().st_size for path in folder.iterdir() if _ID.fullmatch(path.name))
 
 
 def _clean_name(name: str) -> str:

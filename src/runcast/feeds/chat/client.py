@@ -278,12 +278,12 @@ class ChatClient(FeedClient):
         )
 
     async def _renew_by(self, said: Said) -> None:
-        """Go on under a fresh token of the same person; one that does not count changes nothing, up to some tries."""
+        """Go on under a fresh token; as long as nothing was said, it may be another person's.
+
+        A browser's cookie may have come first. One that does not count changes nothing, up to some tries.
+        """
         try:
-            token = said.token
-            if not isinstance(token, str):
-                raise InvalidInput("token: a string is expected in an auth message.", field="token")
-            release = await self.access.renew(token, self.holds, self.refused)
+            release = await self._hold_by(said.token)
         except RuncastError as error:
             self._failed_tries += 1
             self.tell(auth_error(error))
@@ -293,10 +293,23 @@ class ChatClient(FeedClient):
         self._release()
         self._release = release
         renewed = person_of(self.access.known())
-        if renewed.id != self.person.id:
+        if renewed.id != self.person.id and (self._readers or self._uploads):
             self.refused(Unauthenticated("This token is another person's; connect anew to chat as them."))
             return
+        self.person = renewed
         self.tell(auth_success(self.access.known(), self.person))
+
+    async def _hold_by(self, token: object) -> Callable[[], None]:
+        """Take another token. What it grants is no matter here: conversations have members of their own."""
+        if not isinstance(token, str):
+            raise InvalidInput("token: a string is expected in an auth message.", field="token")
+        before = self.access.principal
+        await self.access.identify(token)
+        try:
+            return await self.access.hold(self.holds, self.refused)
+        except BaseException:
+            self.access.principal = before
+            raise
 
     # conversations
 

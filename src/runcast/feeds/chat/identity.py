@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from starlette.types import Scope as ASGIScope
 
@@ -13,6 +14,10 @@ from runcast.transport.access import KEY, Access, access_of
 from runcast.transport.address import address_of
 from runcast.transport.credentials import SHOWN, Shown, take_credentials
 from runcast.transport.holders import Holders
+from runcast.transport.permission import Permission
+
+CHATTING: Final = Permission("chat", lambda _access, _request: None)
+"""Whoever says who they are: that is found out by the handler, as it is asked on an open server, too."""
 
 _KEY = "key:"
 NEEDED = (

@@ -17,7 +17,7 @@ from runcast.auth.secrets import new_id
 from runcast.errors import InvalidInput, ModelError
 from runcast.feeds.chat.attachments import Attachments, attachments_folder
 from runcast.feeds.chat.client import ChatTools
-from runcast.feeds.chat.identity import Identity, person_of
+from runcast.feeds.chat.identity import CHATTING, Identity, person_of
 from runcast.feeds.chat.listing import sessions_of
 from runcast.feeds.chat.page import test_page
 from runcast.feeds.chat.rooms import Rooms
@@ -28,7 +28,6 @@ from runcast.kinds.chat import chat_stream
 from runcast.kinds.chat_fields import MAX_NAME_CHARS
 from runcast.kinds.chat_state import Person, to_document
 from runcast.live.bus import Bus
-from runcast.log.place import log_file
 from runcast.runners.chat.service import Chats
 from runcast.transport.fields import Fields, read_fields
 from runcast.transport.holders import Holders
@@ -59,19 +58,26 @@ def chat_frames() -> ChatFrames:
     return ChatFrames()
 
 
-def create_chat_router(bus: Bus, chats: Chats, holders: Holders) -> APIRouter:
+def attachments_of(bus: Bus) -> Attachments:
+    """The attachments of the log of `bus`; nothing is opened."""
+    folder = attachments_folder(bus.settings.attachments, bus.log.url)
+    return Attachments(folder, bus.settings.attachments_max_bytes)
+
+
+def create_chat_router(
+    bus: Bus, chats: Chats, holders: Holders, attachments: Attachments | None = None
+) -> APIRouter:
     """The whole feed over `bus`, for a FastAPI app of one's own.
 
     Args:
         bus: must know the kinds `CHAT` and `CHATTER`.
         chats: the conversations; somewhere a `RunnerHost` must run them.
         holders: of connections, over a strict authenticator (`Authenticator.strict`).
+        attachments: by default `attachments_of(bus)`; let `keep_attachments` look after them.
     """
     router = APIRouter(tags=["chat"], route_class=RequestRoute)
     rooms = Rooms(bus)
-    log = log_file(bus.log.url)
-    folder = None if log is None else attachments_folder(log)
-    attachments = Attachments(folder, bus.settings.attachments_max_bytes)
+    attachments = attachments or attachments_of(bus)
     identity = Identity(holders)
     tools = ChatTools(chats, rooms, attachments, ChatFrames(), ChatFrames(rooms))
     router.routes.append(WebSocketRoute(SOCKET, ChatSocket(bus, identity, tools), name="chat"))
@@ -86,8 +92,7 @@ def create_chat_router(bus: Bus, chats: Chats, holders: Holders) -> APIRouter:
         ("DELETE", "/{session_id}/members/{user_id}", "Remove somebody, or leave", handlers.remove),
         ("GET", "/{session_id}/attachments/{attachment_id}", "An attachment", handlers.attachment),
     ):
-        # who asks is found out by the handler: the chat asks everybody, on an open server, too
-        router.api_route(f"/api/v1/chat{path}", methods=[method], summary=summary)(allowed(PUBLIC, handler))
+        router.api_route(f"/api/v1/chat{path}", methods=[method], summary=summary)(allowed(CHATTING, handler))
     return router
 
 

@@ -9,12 +9,11 @@ from starlette.types import Scope as ASGIScope
 
 from runcast.errors import InvalidInput, RuncastError, TooMany, Unauthenticated
 from runcast.feeds.chat.client import AUTH_TRIES, ChatClient, ChatTools
-from runcast.feeds.chat.identity import NEEDED, Identity
+from runcast.feeds.chat.identity import CHATTING, NEEDED, Identity
 from runcast.feeds.chat.said import Said, read_text
 from runcast.feeds.chat.wire import auth_error, error_frame
 from runcast.live.bus import Bus
 from runcast.transport.credentials import Shown
-from runcast.transport.permission import PUBLIC
 from runcast.transport.websocket import WebSocketPeer, close_code
 
 MAX_BEFORE: int = 50
@@ -24,7 +23,7 @@ MAX_BEFORE: int = 50
 class ChatSocket:
     """The ASGI endpoint. It asks by itself who somebody is, on an open server, too."""
 
-    permission = PUBLIC
+    permission = CHATTING
 
     def __init__(self, bus: Bus, identity: Identity, tools: ChatTools) -> None:
         self._bus = bus

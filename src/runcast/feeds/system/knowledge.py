@@ -78,7 +78,9 @@ class _Knowledge:
     def __init__(self, bus: Bus, knowledge: KnowledgeBase) -> None:
         self._bus = bus
         self._knowledge = knowledge
-        self._threads = ThreadPoolExecutor(THREADS, "runcast-knowledge")  # begins none before it is used
+        # Pools begin no thread before it is used. A document may take long to read: who searches does not wait for it.
+        self._threads = ThreadPoolExecutor(THREADS, "runcast-knowledge")
+        self._readers = ThreadPoolExecutor(THREADS, "runcast-documents")
 
     async def index(self, request: Request) -> Response:
         del request
@@ -89,10 +91,10 @@ class _Knowledge:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         body = await read_body(request, self._bus.settings.request_max_bytes)
         if content_type == JSON:
-            ingested = await self._call(lambda: self._add_upload(body))
+            ingested = await self._call(lambda: self._add_upload(body), self._readers)
         else:
             name = text_param(query_of(request), "name", "")
-            ingested = await self._call(lambda: self._knowledge.add(body, name, content_type))
+            ingested = await self._call(lambda: self._knowledge.add(body, name, content_type), self._readers)
         await self._bus.publish(EVENTS, INGESTED, ingested_data(ingested))
         return json_response(ingested, HTTPStatus.OK if ingested.unchanged else HTTPStatus.CREATED)
 
@@ -124,9 +126,9 @@ class _Knowledge:
                 raise InvalidInput("content_base64: not valid base64.", field="content_base64") from None
         return self._knowledge.add(data, upload.name, upload.media_type)
 
-    async def _call(self, work: Callable[[], T]) -> T:
+    async def _call(self, work: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
         """Do something in a thread: the loop has others to serve."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.get_running_loop().run_in_executor(threads or self._threads, work)
 
 
 def ingested_data(ingested: Ingested) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from starlette.requests import Request
@@ -38,8 +37,8 @@ class Named(Protocol):
 class Documents(Protocol):
     """What is asked of a knowledge base here."""
 
-    def documents(self) -> Sequence[object]:
-        """All there are; blocking."""
+    def count(self) -> int:
+        """How many there are; blocking."""
         ...
 
 
@@ -69,7 +68,7 @@ class Status:
     async def _document(self) -> dict[str, Any]:
         state = await self._bus.fold(EVENTS, SYSTEM_STATE)
         workflows = [run.state for run in await self._count()]
-        documents = await asyncio.to_thread(self._knowledge.documents) if self._knowledge else None
+        documents = await asyncio.to_thread(self._knowledge.count) if self._knowledge else None
         return {
             "status": RUNNING if state.status == RUNNING else READY,
             "uptime_seconds": round(time.monotonic() - self._began, 3),
@@ -81,7 +80,7 @@ class Status:
             "plan_steps": sorted(ACTIONS),
             "llm_provider": self._model.name,
             "knowledge_brain_enabled": documents is not None,
-            "knowledge_documents": len(documents or ()),
+            "knowledge_documents": documents or 0,
             "connected_clients": self._bus.live_statistics().connections,
         }
 

@@ -92,9 +92,11 @@ class WorkflowClient(FlatClient):
         """
         if place is None or not place.epoch:
             return False
-        if not (await self.bus.fold(stream, WORKFLOW_STATE)).is_over:
-            return False
-        while True:
+        epoch = (await self.bus.info(stream)).epoch
+        state = await self.bus.fold(stream, WORKFLOW_STATE)
+        if place.epoch == epoch:
+            return state.is_over and place.offset >= state.over_seq
+        while True:  # an earlier run, of which the fold says nothing
             page = await self.bus.read(stream, place)
             if page.reset is not None or any(event.type in WORKFLOW.terminals for event in page.events):
                 return False

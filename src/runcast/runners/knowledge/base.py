@@ -13,8 +13,9 @@ import msgspec
 
 from runcast.errors import DocumentNotFound, InvalidInput
 from runcast.runners.knowledge.chunks import chunks_of
-from runcast.runners.knowledge.documents import check_name, parse
+from runcast.runners.knowledge.documents import check_name
 from runcast.runners.knowledge.file import KnowledgeFile
+from runcast.runners.knowledge.reader import DocumentReader
 from runcast.runners.knowledge.search import search
 from runcast.runners.knowledge.sources import Source, read_source, source_of
 from runcast.runners.knowledge.values import Chunk, Document, Ingested, Parsed, Passage
@@ -104,7 +105,8 @@ class KnowledgeBase:
             media_type: text/markdown, text/plain, text/html or application/pdf; by default as its name says.
 
         Raises:
-            UnreadableDocument: it cannot be read, is encrypted, damaged, or no text.
+            UnreadableDocument: it cannot be read, is encrypted, damaged, or no text, or reading it takes over 30 s of
+                processor time, 2 minutes, or 1 GiB of memory.
             TooLarge: it is over 32 MiB.
             InvalidInput: its name or type cannot be.
         """
@@ -119,8 +121,13 @@ class KnowledgeBase:
         prepared = self.prepare(source, media_type)
         return prepared if isinstance(prepared, Ingested) else self.store([prepared])[0]
 
-    def prepare(self, source: Source, media_type: str = "") -> Ready | Ingested:
-        """Read a file, if it has changed, to be stored with others by `store`. Raises as `add`."""
+    def prepare(
+        self, source: Source, media_type: str = "", reader: DocumentReader | None = None
+    ) -> Ready | Ingested:
+        """Read a file, if it has changed, to be stored with others by `store`. Raises as `add`.
+
+        `reader` is for who reads many: one that goes on from one to the next.
+        """
         known = self._known("path", source.path)
         if known and (known.mtime_ns, known.bytes) == (source.mtime_ns, source.bytes):
             return known.unchanged()
@@ -130,7 +137,7 @@ class KnowledgeBase:
         if known and known.sha256 == sha256:
             self._touch(known, source)
             return known.unchanged()
-        ready = _ready(name, data, sha256, media_type)
+        ready = _ready(name, data, sha256, media_type, reader)
         return msgspec.structs.replace(ready, path=source.path, mtime_ns=source.mtime_ns)
 
     def store(self, batch: Sequence[Ready]) -> list[Ingested]:
@@ -191,6 +198,11 @@ class KnowledgeBase:
         with self._file.reading() as connection:
             return not (connection and connection.execute("SELECT 1 FROM documents LIMIT 1").fetchone())
 
+    def count(self) -> int:
+        """How many documents there are; quicker than `documents`."""
+        with self._file.reading() as connection:
+            return connection.execute("SELECT count(*) FROM documents").fetchone()[0] if connection else 0
+
     # --- storing -----------------------------------------------------------------------------
 
     def _add_bytes(self, name: str, data: bytes, media_type: str) -> Ingested:
@@ -248,8 +260,14 @@ class KnowledgeBase:
         return self.path is None or self.path.exists()
 
 
-def _ready(name: str, data: bytes, sha256: bytes, media_type: str) -> Ready:
-    parsed = parse(name, data, media_type)
+def _ready(
+    name: str, data: bytes, sha256: bytes, media_type: str, reader: DocumentReader | None = None
+) -> Ready:
+    if reader is not None:
+        parsed = reader.read(name, data, media_type)
+    else:
+        with DocumentReader() as own:
+            parsed = own.read(name, data, media_type)
     return Ready(name=name, parsed=parsed, chunks=chunks_of(parsed), bytes=len(data), sha256=sha256)
 
 

@@ -39,9 +39,8 @@ _READERS: Final[dict[str, Callable[[str, bytes], Parsed]]] = {
     TEXT: read_text,
     HTML: read_html,
     PDF: read_pdf,
-    "text/x-markdown": read_markdown,
-    "application/xhtml+xml": read_html,
 }
+_OTHER_NAMES: Final = {"text/x-markdown": MARKDOWN, "application/xhtml+xml": HTML}
 
 
 def check_name(name: str) -> str:
@@ -54,11 +53,18 @@ def check_name(name: str) -> str:
         raise InvalidInput(
             f"name: 1 to {MAX_NAME_CHARS} printable characters, without spaces around them.", field="name"
         )
+    parts = name.replace("\\", "/").split("/")
+    if not parts[0] or {".", ".."} & set(parts):
+        raise InvalidInput(
+            "name: no “/” at its beginning, and no “.” or “..” between the “/”: it is a name, such as guide/notes.md, "
+            "and no path.",
+            field="name",
+        )
     return name
 
 
 def parse(name: str, data: bytes, media_type: str = "") -> Parsed:
-    """Read a document.
+    """Read a document, here and now, for as long as it takes; see `DocumentReader` for one that may be hostile.
 
     Args:
         name: of the document; its suffix says what it is, if nothing else does.
@@ -72,13 +78,22 @@ def parse(name: str, data: bytes, media_type: str = "") -> Parsed:
     """
     if len(data) > MAX_FILE_BYTES:
         raise TooLarge(f"{name}: {len(data)} bytes; the limit is {MAX_FILE_BYTES}.", field="content")
+    return _READERS[kind_of(name, data, media_type)](name, data)
+
+
+def kind_of(name: str, data: bytes, media_type: str = "") -> str:
+    """What a document is: its media type, of those that can be read.
+
+    Raises:
+        InvalidInput: it is none of these.
+    """
     kind = media_type.partition(";")[0].strip().lower()
     if kind in {"", "application/octet-stream"}:
         kind = SUFFIXES.get(PurePath(name).suffix.lower(), TEXT)
     if data.startswith(b"%PDF-"):
         kind = PDF
-    reader = _READERS.get(kind)
-    if reader is None:
-        known = ", ".join(sorted({MARKDOWN, TEXT, HTML, PDF}))
+    kind = _OTHER_NAMES.get(kind, kind)
+    if kind not in _READERS:
+        known = ", ".join(sorted(_READERS))
         raise InvalidInput(f"media_type: {kind[:60]!r} is not known; one of {known}.", field="media_type")
-    return reader(name, data)
+    return kind

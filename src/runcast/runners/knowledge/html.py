@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE: Final = "text/html"
 MAX_TAGS: Final = 200_000
+MAX_OPEN: Final = 200
+"""So many `<` without a `>` among them: the parser would look for the end of each of these tags, up to the end of all."""
 MAX_DEPTH: Final = 1_000
 """Elements within one another; a page has some thirty."""
 EXTRA: Final = "{name}: reading {what} needs an extra: pip install 'runcast[documents]'."
@@ -74,6 +76,8 @@ def read_html(name: str, data: bytes) -> Parsed:
     text, note = decode(name, data, declared[1].decode("ascii") if declared else "")
     if text.count("<") > MAX_TAGS:
         raise TooLarge(f"{name}: over {MAX_TAGS} tags.", field="content")
+    if any(stretch.count("<") > MAX_OPEN for stretch in text.split(">")):
+        raise UnreadableDocument(f"{name}: over {MAX_OPEN} tags in a row have no end.", field="content")
     text = _PROLOG.sub("", text)
     if "<" not in text:
         return Parsed(media_type=MEDIA_TYPE, title=name, sections=[Section((), [text])], note=note)

@@ -11,6 +11,7 @@ import msgspec
 
 from runcast.errors import InvalidInput, UnreadableDocument
 from runcast.runners.knowledge.base import KnowledgeBase, Ready
+from runcast.runners.knowledge.reader import DocumentReader
 from runcast.runners.knowledge.sources import Source, source_of, sources_in
 from runcast.runners.knowledge.values import Ingested
 
@@ -76,16 +77,17 @@ def add_paths(
     found = list(find(given, report))
     progress = Progress(total=len(found))
     waiting: list[Ready] = []
-    for source in found:
-        progress.name = source.name
-        on_progress(progress)
-        ready = _prepare(knowledge, source, report)
-        if ready is not None:
-            waiting.append(ready)
-        if len(waiting) >= BATCH_DOCUMENTS or sum(one.bytes for one in waiting) >= BATCH_BYTES:
-            _store(knowledge, waiting, report, on_stored)
-        progress.done += 1
-        progress.bytes += source.bytes
+    with DocumentReader() as reader:
+        for source in found:
+            progress.name = source.name
+            on_progress(progress)
+            ready = _prepare(knowledge, source, reader, report)
+            if ready is not None:
+                waiting.append(ready)
+            if len(waiting) >= BATCH_DOCUMENTS or sum(one.bytes for one in waiting) >= BATCH_BYTES:
+                _store(knowledge, waiting, report, on_stored)
+            progress.done += 1
+            progress.bytes += source.bytes
     _store(knowledge, waiting, report, on_stored)
     on_progress(progress)
     _remove_vanished(knowledge, given, found, report)
@@ -111,9 +113,11 @@ def _one(path: Path) -> Source | InvalidInput:
         return error
 
 
-def _prepare(knowledge: KnowledgeBase, source: Source, report: Report) -> Ready | None:
+def _prepare(
+    knowledge: KnowledgeBase, source: Source, reader: DocumentReader, report: Report
+) -> Ready | None:
     try:
-        ready = knowledge.prepare(source)
+        ready = knowledge.prepare(source, reader=reader)
     except InvalidInput as error:
         report.failed.append(Failure(source.name, str(error)))
         return None

@@ -16,19 +16,25 @@ MEDIA_TYPE: Final = "text/markdown"
 MAX_LINES: Final = 100_000
 """What has more is read as plain text: finding its headings would take a processor for a minute."""
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
-_TITLE: Final = re.compile(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE)
+_TITLE: Final = re.compile(r"^title:(.*)$", re.MULTILINE)
+_LINK: Final = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*(?:\s+\"[^\"\n]*\")?\)")
+# No run within these can go past what another match could begin with, so that each takes time by the text's length only.
 _MARKS: Final = (
-    (re.compile(r"!?\[([^\]\n]*)\]\([^()\s]*(?:\s+\"[^\"\n]*\")?\)"), r"\1"),  # links and images
+    (_LINK, r"\1"),  # links and images
+    (_LINK, r"\1"),  # images within links
     (re.compile(r"<(https?://[^<>\s]+)>"), r"\1"),
-    (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
-    (re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])"), r"\1"),
-    (re.compile(r"`+([^`\n]+?)`+"), r"\1"),
+    (re.compile(r"(\*\*|(?<!\w)__)(?=\S)((?:(?!\1).)+)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+)(?<=\S)\*(?![\w*])"), r"\1"),
     (re.compile(r"</?[a-zA-Z][^<>\n]{0,200}>"), ""),
     (re.compile(r"\\([!-/:-@\[-`{-~])"), r"\1"),
 )
+_CODE: Final = re.compile(r"(?<!`)(`{1,9})(?!`)([^`\n]+)\1(?!`)")
+_KEPT: Final = re.compile("\ue000(\\d{1,6})\ue001")
+"""What stands for a piece of code while marks are taken off: two characters of private use, and a number between."""
 
-_blocks: Final = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"], ignoreInvalid=True)
-"""Only blocks are asked for: what is within a line stays as it was written."""
+_blocks: Final = MarkdownIt("commonmark").disable(["inline", "text_join"], ignoreInvalid=True)
+"""Only blocks are asked for: what is within a line stays as it was written. A table is a block also without its rule,
+which would make 65,536 cells of a few kilobytes."""
 
 
 def read_markdown(name: str, data: bytes) -> Parsed:
@@ -45,7 +51,7 @@ def read_markdown(name: str, data: bytes) -> Parsed:
     if front:
         text = text[front.end() :]
         named = _TITLE.search(front[1])
-        title = named[1] if named else ""
+        title = named[1].strip().strip("\"'") if named else ""
     sections = list(_sections(text))
     tops = {section.path[0] for section in sections if section.path and section.path[0]}
     return Parsed(
@@ -79,8 +85,18 @@ def _content(tokens: list[Token], index: int) -> str:
     return tokens[index + 1].content if index + 1 < len(tokens) else ""
 
 
-def plain(markdown: str) -> str:
-    """Markdown of a line or a paragraph without its marks, for people to read as a sentence."""
+def plain(markdown: str, *, mark_code: bool = False) -> str:
+    """Markdown of a line or a paragraph without its marks, for people to read as a sentence.
+
+    Code stays as it is; with `mark_code`, it keeps its marks, so that doing this again changes nothing.
+    """
+    kept: list[str] = []
+
+    def keep(code: re.Match[str]) -> str:
+        kept.append(code[0] if mark_code else code[2].strip())
+        return f"\ue000{len(kept) - 1}\ue001"
+
+    text = _CODE.sub(keep, markdown.replace("\ue000", ""))
     for mark, replacement in _MARKS:
-        markdown = mark.sub(replacement, markdown)
-    return markdown.strip()
+        text = mark.sub(replacement, text)
+    return _KEPT.sub(lambda found: kept[int(found[1])], text).strip()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from runcast.errors import InvalidInput
+from runcast.kinds.session import cut_text
+from runcast.kinds.workflow_fields import MAX_TEXT_CHARS
 from runcast.kinds.workflow_state import Agent as Known
 from runcast.runners.model import LanguageModel, Message
 from runcast.runners.threads import WorkThreads
@@ -48,7 +50,7 @@ class Agents:
         since_s: Callable[[], float],
     ) -> None:
         self.completed: dict[str, AgentOutput] = {
-            one.agent_id: _output_of(one) for one in known.values() if one.status == "completed"
+            one.agent_id: output_of(one) for one in known.values() if one.status == "completed"
         }
         self.at_work: dict[str, _Active] = {}
         self._publisher = publisher
@@ -139,7 +141,7 @@ class Agents:
         output = AgentOutput(
             agent_id=agent_id,
             agent_type=agent.agent_type,
-            content=result.content,
+            content=cut_text(result.content, MAX_TEXT_CHARS),  # what comes after is to see what a replay sees
             confidence=result.confidence,
             tokens=meter.tokens,
             llm_calls=meter.llm_calls,
@@ -166,12 +168,13 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _output_of(known: Known) -> AgentOutput:
+def output_of(known: Known) -> AgentOutput:
+    """What an agent returned that completed before."""
     return AgentOutput(
         agent_id=known.agent_id,
         agent_type=known.agent_type,
         content=known.content,
-        confidence=known.confidence,
+        confidence=known.result_confidence,
         tokens=known.tokens,
         llm_calls=known.llm_calls,
         seconds=known.seconds,

@@ -1,8 +1,13 @@
-"""Questions to people: asked once, waited for without a place among those at work, answered from any process."""
+"""Questions to people: asked once, answered from any process.
+
+A short while an answer is waited for without a place among those at work, but with the function's thread and the
+claim; then these are given up, too.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from runcast.kinds.workflow_fields import MAX_SENTENCE_CHARS
@@ -10,6 +15,34 @@ from runcast.kinds.workflow_state import Approval as Known
 from runcast.runners.claim import Claim
 from runcast.runners.workflows.context import Approval
 from runcast.runners.workflows.publisher import Publisher
+
+LINGER_S = 30.0
+"""An answer that comes so soon finds the function where it asked."""
+MAX_LINGERING = 64
+"""So many workflows of a process at most wait with a thread and a claim; the others give them up at once."""
+
+
+class Patience:
+    """How long the workflows of a process wait for answers before they are parked. In the loop."""
+
+    def __init__(self, linger_s: float = LINGER_S, most: int = MAX_LINGERING) -> None:
+        self._linger_s = linger_s
+        self._most = most
+        self._lingering = 0
+
+    async def wait(self, answer: asyncio.Future[Approval]) -> None:
+        """Wait until the answer is there, or for as long as it may be waited for. Cancellation-safe."""
+        if self._lingering >= self._most:
+            return
+        self._lingering += 1
+        try:
+            await asyncio.wait([answer], timeout=self._linger_s)
+        finally:
+            self._lingering -= 1
+
+
+Park = Callable[[str], Awaitable[bool]]
+"""Ends the run here until the question is answered; false if that cannot be. Called when it was waited for in vain."""
 
 
 def approval_id(workflow_id: str, number: int) -> str:
@@ -30,10 +63,21 @@ def answer_event_id(approval: str) -> str:
 class Questions:
     """The questions of one run, and the answers that were heard."""
 
-    def __init__(self, workflow_id: str, known: dict[str, Known], claim: Claim, publisher: Publisher) -> None:
+    def __init__(
+        self,
+        workflow_id: str,
+        known: dict[str, Known],
+        claim: Claim,
+        publisher: Publisher,
+        *,
+        patience: Patience,
+        park: Park,
+    ) -> None:
         self._workflow_id = workflow_id
         self._claim = claim
         self._publisher = publisher
+        self._patience = patience
+        self._park = park
         self._asked = set(known)
         self._waiting: dict[str, asyncio.Future[Approval]] = {}
         self._answers = {
@@ -67,5 +111,8 @@ class Questions:
         if asked not in self._answers:
             waiting = self._waiting[asked] = asyncio.get_running_loop().create_future()
             async with self._claim.resting():
+                await self._patience.wait(waiting)
+                if not waiting.done():
+                    await self._park(asked)
                 await waiting
         return self._answers[asked]

@@ -60,6 +60,11 @@ class Bridge:
         self._estimate = estimate
         self._knowledge = knowledge
 
+    def begin(self) -> None:
+        """Say that the workflow runs: the first act in its thread, as nothing does before."""
+        attempt = self.facts.attempt
+        self._portal.call(lambda: self._publisher.tell("workflow_status", status="running", attempt=attempt))
+
     def check(self) -> None:
         """See `Host`."""
         self._portal.check()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from runcast.kinds.workflow_state import MAX_APPROVALS
 from runcast.runners.knowledge.values import Passage
 from runcast.runners.model import Message
 from runcast.runners.workflows.failure import AgentFailed, WorkflowError
@@ -204,7 +205,10 @@ class Context(_Common):
         self._asked = self._told = 0
 
     def agent(self, agent_type: str, work: AgentWork, *, agent_id: str | None = None) -> AgentOutput:
-        """Run an agent and wait for it. If it completed before a restart, its output of then is returned.
+        """Run an agent and wait for it. If it completed before the function was called again, its output is returned.
+
+        That is the same output, as it was stored: a content of more than 32,768 characters is cut, with a mark,
+        whether it comes from the agent or from the log.
 
         Raises:
             AgentFailed: it failed; the message is what its watchers were told.
@@ -273,9 +277,19 @@ class Context(_Common):
     def approve(self, question: str, details: dict[str, Any] | None = None) -> Approval:
         """Ask a person and wait, for days if need be, over restarts; the first answer counts.
 
+        An answer that comes within half a minute is returned at once. While nobody has answered for longer, the
+        function is left: by `Cancelled`, so its `finally` blocks run. When the answer is there, it is called again
+        from its top, here or in another process; agents that completed return what they returned then, questions
+        that were answered their answers. What takes time or has effects therefore belongs into agents.
+
         Questions belong to the workflow, not to its agents: an agent's thread would wait with it.
+
+        Raises:
+            WorkflowError: it has asked too often.
         """
         self._in_own_thread("approve")
+        if self._asked >= MAX_APPROVALS:
+            raise WorkflowError(f"A workflow can ask {MAX_APPROVALS} questions at most.")
         self._asked += 1
         return self._host.approve(self._asked, question, details or {})
 

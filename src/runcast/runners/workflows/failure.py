@@ -28,7 +28,7 @@ class AgentFailed(WorkflowError):
 
 
 class Cancelled(BaseException):
-    """The run goes on no further in this process: it was cancelled, or belongs to another process now.
+    """The run goes on no further here: it was cancelled, belongs to another process now, or waits for a person.
 
     Raised by every call of the context from then on. Not an `Exception`, so that it passes by `except Exception`.
     """

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from runcast.kinds.stored import MAX_COUNT
 from runcast.runners.model import Usage
 
 if sys.platform != "win32":
@@ -16,21 +17,21 @@ _STATM = Path("/proc/self/statm")
 
 
 class Meter:
-    """Counts for one agent, or for a whole run."""
+    """Counts for one agent, or for a whole run; no further than an event can tell."""
 
     def __init__(self, tokens: int = 0, llm_calls: int = 0) -> None:
-        self.tokens = tokens
-        self.llm_calls = llm_calls
+        self.tokens = min(tokens, MAX_COUNT)
+        self.llm_calls = min(llm_calls, MAX_COUNT)
         self.model: str | None = None
         self._latency_s = 0.0
         self._timed = 0
 
     def count(self, usage: Usage | None, model: str) -> None:
         """A call of the model has ended; `model` is its name if it did not say more."""
-        self.llm_calls += 1
+        self.llm_calls = min(self.llm_calls + 1, MAX_COUNT)
         self.model = model
         if usage is not None:
-            self.tokens += usage.input_tokens + usage.output_tokens
+            self.tokens = min(self.tokens + usage.input_tokens + usage.output_tokens, MAX_COUNT)
             self.model = usage.model or model
             self._latency_s += usage.latency_s
             self._timed += 1

@@ -30,8 +30,9 @@ def workflow(name: str) -> Callable[[W], W]:
     """Register a plain function as the workflow `name`; a later one of the same name takes its place.
 
     The function gets a `Context` and returns what came of it: a text, or what an agent returned. It runs in a
-    thread. After a restart it is called again from its beginning, and those of its agents that had completed
-    return at once what they returned then: so what takes time or has effects belongs into agents.
+    thread. After a restart, and when a question was answered that nobody answered for a while, it is called again
+    from its beginning, and those of its agents that had completed return at once what they returned then: so what
+    takes time or has effects belongs into agents.
 
     Raises:
         InvalidInput: the name cannot be, or the function is no plain one.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from runcast.runners.extractive import NAME as EXTRACTIVE
+from runcast.runners.knowledge.fit import fitting
 from runcast.runners.knowledge.values import Passage
-from runcast.runners.material import write_passages
+from runcast.runners.material import write_passage, write_passages, write_sources
 from runcast.runners.model import Message
+from runcast.runners.workflows.confidence import coverage, mean, stated_confidence
 from runcast.runners.workflows.context import (
     Agent,
     AgentContext,
@@ -39,116 +41,114 @@ _RULES: Final = (
     "Answer in the language of the task. Use the sources where they help and name them in square brackets, "
     "such as [notes.md]. Say plainly what you do not know. Be brief."
 )
-_WORD: Final = re.compile(r"[^\W\d_]{4,}|\d+")
-_SAID: Final = re.compile(r"confidence\D{0,20}?(\d{1,3}(?:\.\d+)?)\s*(%?)", re.IGNORECASE)
 
 
 def research(ctx: Context) -> AgentOutput:
     """Answer `ctx.task` by several agents: research (in parallel), analysis, critic, synthesis.
 
     `max_steps` bounds the number of agents: 1 is the synthesis alone, 2 adds one that reads, 3 the analysis, 4 the
-    critic, and more than that more that read. `ctx.parent` is given to all of them.
+    critic, and more than that more that read. Each passage of the knowledge base is read by one of them; none reads
+    without one, so there may be fewer, and without any source there is the synthesis alone, which says so. The built-in
+    model has no opinions: with it, nobody analyses or criticises. `ctx.parent` is given to all agents.
     """
-    readers, with_analysis, with_critic = _plan(ctx.max_steps)
-    ctx.expect(1 + (readers > 0) + with_analysis + with_critic)
-    agents = [Agent("research", partial(_read, number=n, readers=readers)) for n in range(readers)]
-    found = ctx.parallel(agents, keep_going=True)
-    if found and all(output.error for output in found):
-        raise WorkflowError(f"No agent could read anything: {found[0].error}")
-    outputs = [output for output in found if output.error is None]
-    if with_analysis:
-        outputs.append(ctx.agent("analysis", partial(_analyse, found=list(outputs))))
-    if with_critic:
-        outputs.append(ctx.agent("critic", partial(_doubt, found=list(outputs))))
-    return ctx.synthesize(partial(_answer, found=outputs))
+    most, with_analysis, with_critic = _plan(ctx.max_steps)
+    passages = _search(ctx, PASSAGES_EACH * max(most, 1))
+    readers = min(most, len(passages))
+    ctx.expect(1 + (0 if readers == 0 else 1 + with_analysis + with_critic))
+    outputs = _have_read(ctx, [passages[number::readers] for number in range(readers)])
+    if any(output.model != EXTRACTIVE for output in outputs):
+        if with_analysis:
+            outputs.append(ctx.agent("analysis", partial(_analyse, found=list(outputs))))
+        if with_critic:
+            outputs.append(ctx.agent("critic", partial(_doubt, found=list(outputs))))
+    elif readers:
+        ctx.expect(2)
+    return ctx.synthesize(partial(_answer, found=outputs, passages=() if outputs else passages))
 
 
 def _plan(max_steps: int | None) -> tuple[int, bool, bool]:
-    """How many agents read, and whether there are an analysis and a critic."""
+    """How many agents read at most, and whether there are an analysis and a critic."""
     if max_steps is None:
         return RESEARCHERS, True, True
     readers = min(max(max_steps - 3, 1), MOST_RESEARCHERS) if max_steps > 1 else 0
     return readers, max_steps > 2, max_steps > 3
 
 
-def _read(agent: AgentContext, number: int, readers: int) -> AgentResult:
-    """One agent's part of the sources: of those that were found, every so-many-th one."""
-    view = VIEWS[number % len(VIEWS)]
-    passages = list(agent.search(agent.task, limit=PASSAGES_EACH * readers))[number::readers]
-    prompt = f"Task: {agent.task}\n\nYour part of it: {view}\n\n{_quote(passages)}{_earlier(agent.parent)}"
-    content = agent.llm(prompt, system=f"You are a research agent. {_RULES}")
+def _search(ctx: Context, limit: int) -> list[Passage]:
+    """What fits the task; a follow-up may be put in words that say nothing without the earlier task."""
+    queries = [ctx.task, *([f"{ctx.task}\n{ctx.parent.task}"] if ctx.parent else [])]
+    found = {
+        (passage.source, passage.number): passage
+        for query in queries
+        for passage in fitting(query, ctx.search(query, limit))
+    }
+    return list(found.values())[:limit]
+
+
+def _have_read(ctx: Context, shares: Sequence[Sequence[Passage]]) -> list[AgentOutput]:
+    """What agents make of their shares of the sources; those that fail are left out, unless all do."""
+    agents = [Agent("research", partial(_read, view=VIEWS[n], passages=one)) for n, one in enumerate(shares)]
+    found = ctx.parallel(agents, keep_going=True)
+    if found and all(output.error for output in found):
+        raise WorkflowError(f"No agent could read anything: {found[0].error}")
+    return [output for output in found if output.error is None]
+
+
+def _read(agent: AgentContext, view: str, passages: Sequence[Passage]) -> AgentResult:
+    content = agent.llm(
+        f"{_asked(agent)}\n\nYour part of it: {view}\n\n{write_passages(passages)}{_earlier(agent.parent)}",
+        system=f"You are a research agent. {_RULES}",
+    )
     return AgentResult(content, coverage(agent.task, (passage.text for passage in passages)))
 
 
 def _analyse(agent: AgentContext, found: Sequence[AgentOutput]) -> AgentResult:
-    prompt = (
-        f"Task: {agent.task}\n\nWhat the researchers found:\n\n{_material(found)}{_earlier(agent.parent)}"
-    )
     content = agent.llm(
-        prompt,
+        f"{_asked(agent)}\n\nWhat the researchers found:\n\n{_material(found)}{_earlier(agent.parent)}",
         system=f"You are an analyst. Order the findings, resolve contradictions, draw conclusions. {_RULES}",
     )
-    return AgentResult(content, _mean(output.confidence for output in found))
+    return AgentResult(content, _confidence(found))
 
 
 def _doubt(agent: AgentContext, found: Sequence[AgentOutput]) -> AgentResult:
-    """The critic says how sure it is; a model that does not is taken by what its material supports."""
-    prompt = (
-        f"Task: {agent.task}\n\nFindings and analysis:\n\n{_material(found)}\n\n"
-        "Name claims that nothing supports, and what is missing. End with a line: Confidence: 0 to 100 %."
+    """The critic says how sure it is; a model that does not is taken by what the readers' sources support."""
+    content = agent.llm(
+        f"{_asked(agent)}\n\nFindings and analysis:\n\n{_material(found)}\n\n"
+        "Name claims that nothing supports, and what is missing. End with a line: Confidence: 0 to 100 %.",
+        system=f"You are a critic who trusts nothing without a source. {_RULES}",
     )
-    content = agent.llm(prompt, system=f"You are a critic who trusts nothing without a source. {_RULES}")
     said = stated_confidence(content)
-    return AgentResult(content, _mean(output.confidence for output in found) if said is None else said)
+    return AgentResult(content, _confidence(found) if said is None else said)
 
 
-def _answer(agent: AgentContext, found: Sequence[AgentOutput]) -> AgentResult:
-    if found:
-        material, confidence = _material(found), _mean(output.confidence for output in found)
-    else:
-        passages = agent.search(agent.task, limit=PASSAGES_EACH)
-        material, confidence = _quote(passages), coverage(agent.task, (one.text for one in passages))
+def _answer(agent: AgentContext, found: Sequence[AgentOutput], passages: Sequence[Passage]) -> AgentResult:
+    """The answer out of what the others found; without others, out of the passages themselves."""
+    material = _material(found) if found else write_sources(write_passages(passages))
     messages = [
         Message("system", f"You write the final answer out of what others found. {_RULES}"),
-        Message("user", f"Task: {agent.task}\n\n{material}{_earlier(agent.parent)}"),
+        Message("user", f"{_asked(agent)}\n\n{material}{_earlier(agent.parent)}"),
     ]
+    confidence = _confidence(found) if found else coverage(agent.task, (one.text for one in passages))
     return AgentResult(agent.llm(messages), confidence)
 
 
-def coverage(task: str, texts: Iterable[str]) -> float:
-    """How many of the task's words the texts have, from 0 to 1: what the sources can answer for."""
-    wanted = {word.casefold() for word in _WORD.findall(task)}
-    if not wanted:
-        return 0.0
-    there = {word.casefold() for text in texts for word in _WORD.findall(text)}
-    return round(len(wanted & there) / len(wanted), 2)
+def _confidence(found: Sequence[AgentOutput]) -> float | None:
+    """What the readers' sources support; the others have nothing but these to go by."""
+    return mean(output.confidence for output in found if output.agent_type == "research")
 
 
-def stated_confidence(text: str) -> float | None:
-    """The last confidence that a text states, from 0 to 1; None if it states none."""
-    said = _SAID.findall(text)
-    if not said:
-        return None
-    number, percent = float(said[-1][0]), said[-1][1]
-    value = number / 100 if percent or number > 1 else number
-    return round(value, 2) if value <= 1 else None
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(sum(known) / len(known), 2) if known else None
-
-
-def _quote(passages: Sequence[Passage]) -> str:
-    return write_passages(passages) if passages else "No sources were found."
+def _asked(agent: AgentContext) -> str:
+    return f"Task: {agent.task.strip()}"
 
 
 def _material(outputs: Sequence[AgentOutput]) -> str:
+    """Their outputs as passages: so nobody takes what is said around them for a finding."""
     each = MAX_MATERIAL_CHARS // max(len(outputs), 1)
-    return "\n\n".join(f"{output.agent_id}:\n{output.content[:each]}" for output in outputs)
+    return "\n\n".join(write_passage(output.agent_id, output.content[:each]) for output in outputs)
 
 
 def _earlier(parent: Parent | None) -> str:
     if parent is None:
         return ""
-    return f"\n\nThis follows up on an earlier task: {parent.task}\nIts result:\n{parent.synthesis[:MAX_MATERIAL_CHARS]}"
+    result = write_passage("the earlier result", parent.synthesis[:MAX_MATERIAL_CHARS])
+    return f"\n\nThis follows up on an earlier task: {parent.task}\nIts result:\n\n{result}"

@@ -8,7 +8,7 @@ import secrets
 from runcast.config import Settings
 from runcast.errors import ApprovalNotFound, Conflict, InvalidInput, InvalidStreamName, StreamNotFound
 from runcast.kinds.base import Publish
-from runcast.kinds.workflow import COMMAND, CREATED, NAME, WORKFLOW, workflow_id_of, workflow_stream
+from runcast.kinds.workflow import COMMAND, CREATED, NAME, RESOLVED, WORKFLOW, workflow_id_of, workflow_stream
 from runcast.kinds.workflow_fields import MAX_STEPS, MAX_TASK_CHARS
 from runcast.kinds.workflow_state import WORKFLOW_STATE, Approval, WorkflowState
 from runcast.live.bus import Bus
@@ -16,14 +16,22 @@ from runcast.runners.claim import Claim
 from runcast.runners.model import LanguageModel
 from runcast.runners.threads import WorkThreads
 from runcast.runners.workflows import registry, research
-from runcast.runners.workflows.approvals import answer_event_id, workflow_of
+from runcast.runners.workflows.approvals import (
+    LINGER_S,
+    MAX_LINGERING,
+    Patience,
+    answer_event_id,
+    workflow_of,
+)
 from runcast.runners.workflows.bridge import Knowledge
 from runcast.runners.workflows.run import Tools, WorkflowRun
 
 logger = logging.getLogger("runcast.workflows")
 
-WAITING_THREADS = 512
-"""So many workflows may wait for people beside those at work, each in a thread of its own; then they take places."""
+SPARE_THREADS = 64
+"""Beside those of workflows at work or shortly waiting: for functions that are late to leave when they are ended."""
+MAX_UNKNOWN = 1_000
+"""So many names of workflows that nobody here knows are remembered, to complain of each but once."""
 
 registry.workflow(registry.DEFAULT)(research.research)
 
@@ -39,9 +47,12 @@ class Workflows:
         knowledge: searched by agents.
         settings: the bus's, if not given.
         threads: where agents work; by default `runner_threads` threads of their own.
+        linger_s: so long a function waits for an answer where it asked, before it is left; see `Context.approve`.
     """
 
     kind = NAME
+    wakes = frozenset({RESOLVED})
+    settles: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -51,6 +62,7 @@ class Workflows:
         settings: Settings | None = None,
         *,
         threads: WorkThreads | None = None,
+        linger_s: float = LINGER_S,
     ) -> None:
         settings = settings or bus.settings
         bus.kinds.setdefault(NAME, WORKFLOW)
@@ -59,7 +71,8 @@ class Workflows:
             model,
             knowledge,
             agents=threads or WorkThreads(settings.runner_threads, "runcast-agent"),
-            bodies=WorkThreads(settings.max_workflows + WAITING_THREADS, "runcast-workflow"),
+            bodies=WorkThreads(settings.max_workflows + MAX_LINGERING + SPARE_THREADS, "runcast-workflow"),
+            patience=Patience(linger_s),
         )
         self._runs: dict[str, WorkflowRun] = {}
         self._unknown: set[str] = set()
@@ -176,19 +189,24 @@ class Workflows:
         if state.is_over:
             raise Conflict("The workflow that asked is over; nobody waits for an answer.")
         fields = {"approval_id": approval_id, "approved": approved, "by": by, "comment": comment}
-        await self._bus.publish(stream, "approval_resolved", fields, id=answer_event_id(approval_id))
+        await self._bus.publish(stream, RESOLVED, fields, id=answer_event_id(approval_id))
         return (await self._bus.fold(stream, WORKFLOW_STATE)).approvals[approval_id]
 
     # The runner
 
     async def is_open(self, stream: str) -> bool:
-        """See `Runner`. One whose function is not known here is left to those who know it, but can be ended."""
+        """See `Runner`. One that waits for a person is not: an answer, or a command to cancel it, opens it again.
+
+        One whose function is not known here is left to those who know it, but can be ended.
+        """
         state = await self._bus.fold(stream, WORKFLOW_STATE)
-        if not state.is_open:
+        if not state.is_open or state.is_waiting:
             return False
         if state.cancel or registry.find(state.workflow or "") is not None:
             return True
         if state.workflow not in self._unknown:
+            if len(self._unknown) >= MAX_UNKNOWN:
+                self._unknown.clear()
             self._unknown.add(state.workflow or "")
             logger.warning("%s waits for a process that knows the workflow %s", stream, state.workflow)
         return False

@@ -1,5 +1,12 @@
 // The server's REST endpoints that the pages read, and nothing about what is done with the answers.
 
+let bearer = () => "";
+
+/** From now on each request shows the token that `of()` gives, unless that is empty; for who has no cookie. */
+export function showToken(of) {
+  bearer = of;
+}
+
 export class ApiError extends Error {
   constructor(message, { status = 0, code = "", field = "" } = {}) {
     super(message);
@@ -72,6 +79,12 @@ export async function get(path, query = {}) {
   return answerOf(await fetchOrSay(address, { headers: { Accept: "application/json" }, cache: "no-store" }));
 }
 
+/** A file that a path answers, as a Blob. Raises ApiError. */
+export async function getFile(path) {
+  const response = await fetchOrSay(path, { cache: "no-store" });
+  return response.ok ? response.blob() : answerOf(response);
+}
+
 async function answerOf(response) {
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
@@ -82,7 +95,9 @@ async function answerOf(response) {
 
 async function fetchOrSay(address, options) {
   try {
-    return await fetch(address, options);
+    const token = bearer();
+    const headers = { ...(token ? { Authorization: `Bearer ${token}` } : {}), ...options.headers };
+    return await fetch(address, { ...options, headers });
   } catch {
     throw new ApiError("The server cannot be reached.");
   }

@@ -77,6 +77,13 @@ export class Connection {
     else socket?.close(1000);
   }
 
+  /** Say something, a text or bytes; false if there is no connection now. */
+  send(data) {
+    if (this.#socket?.readyState !== 1) return false;
+    this.#socket.send(data);
+    return true;
+  }
+
   /** Do not wait any longer: try now. */
   retry() {
     if (this.state.phase !== "waiting" && this.state.phase !== "offline") return;

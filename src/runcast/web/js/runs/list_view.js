@@ -11,7 +11,7 @@ export class RunListView {
   #more;
   #note = el("li.sessions-note");
 
-  /** `kind` has {noun, describe(summary, now)}; `choose(id)` opens one, null the form for another. */
+  /** `kind` has {noun, describe(summary, now)}, whose `state` may be null; `choose(id)` opens one, null the form for another. */
   constructor({ place, count, search, runs, kind, addressOf, choose }) {
     Object.assign(this, { place, count, search, runs, kind, addressOf, choose });
     this.#new = el("li.all", this.#link(null, el("div.session-line", icon("plus"), el("span.session-name", `New ${kind.noun}`))));
@@ -86,7 +86,7 @@ export class RunListView {
 }
 
 function matches({ run, looks }, words) {
-  const text = [run.id, looks.title, looksOf(looks.state).word, looks.doing].filter(Boolean).join("\n").toLowerCase();
+  const text = [run.id, looks.title, looks.state ? looksOf(looks.state).word : "", looks.doing].filter(Boolean).join("\n").toLowerCase();
   return words.split(/\s+/).every((word) => text.includes(word));
 }
 
@@ -96,13 +96,13 @@ function mark(link, isChosen) {
 }
 
 function content(run, { title, state, doing, facts, percent }, when) {
-  const { word, tone } = looksOf(state);
+  const { word, tone } = state ? looksOf(state) : { word: "", tone: "" };
   return [
     el("div.session-line",
-      el(`span.dot.${tone}`), bdi(title || run.id, "session-name"),
+      state ? el(`span.dot.${tone}`) : null, bdi(title || run.id, "session-name"),
       el("span.session-ago", { title: run.created ? `Created ${moment(run.created)}` : "" }, when),
     ),
-    el("div.session-doing", el(`b.word.t-${tone}`, word), doing ? bdi(doing) : null),
+    el("div.session-doing", state ? el(`b.word.t-${tone}`, word) : null, doing ? bdi(doing) : null),
     percent === null ? null : el("div.bar", { "aria-hidden": "true", vars: { "--part": `${percent}%` } }),
     facts.length ? el("div.session-facts", facts.map((fact) => el("span", bdi(fact)))) : null,
   ].filter(Boolean);

@@ -1,0 +1,1 @@
+"""Answering conversations: who answers (`responder`, by default `orchestrator`), and bringing each answer to its end."""

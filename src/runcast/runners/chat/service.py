@@ -1,0 +1,368 @@
+"""Conversations for whoever takes part in them, in any process of the log; and the runner that answers them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from runcast.auth.allowance import Allowance
+from runcast.config import Settings
+from runcast.core.event import stream_name
+from runcast.errors import Forbidden, InvalidInput, StreamNotFound, TooLarge, TooMany
+from runcast.kinds.base import Publish
+from runcast.kinds.chat import (
+    CHAT,
+    COMMAND,
+    COMPLETE,
+    CREATED,
+    ERROR,
+    MESSAGE,
+    NAME,
+    RETRY,
+)
+from runcast.kinds.chat_fields import MAX_ATTACHMENTS, MAX_NAME_CHARS
+from runcast.kinds.chat_index import CHATTER, joined
+from runcast.kinds.chat_state import MAX_MEMBERS, Attachment, ChatState, Person, Turn
+from runcast.live.bus import Bus
+from runcast.log.base import Appended
+from runcast.runners.chat.failure import EmptyMessage, Occupied
+from runcast.runners.chat.library import Library
+from runcast.runners.chat.load import Load
+from runcast.runners.chat.orchestrator import orchestrate
+from runcast.runners.chat.responder import Responder, registered
+from runcast.runners.chat.run import ChatRun, Tools
+from runcast.runners.chat.states import States
+from runcast.runners.chat.telling import Pace
+from runcast.runners.claim import Claim
+from runcast.runners.knowledge import KnowledgeBase
+from runcast.runners.model import LanguageModel
+
+MAX_WAITING: Final = 8
+"""Questions of one conversation that may wait for their answers."""
+MINUTE_S = 60.0
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What became of a message: its id, its answer's (None if none is wanted), and its place in the stream."""
+
+    message_id: str
+    answer_id: str | None
+    appended: Appended
+
+
+class Chats:
+    """The conversations of a log. Everything belongs to the event loop; what returned is stored.
+
+    Args:
+        bus: gets to know the kinds, if it does not.
+        model: asked by the built-in orchestrator, and given to a user's own responder.
+        knowledge: the user's knowledge base; while it is empty, the shipped documentation is searched.
+        responder: who answers; by default the one that is registered, or else the orchestrator.
+    """
+
+    kind = NAME
+    wakes = frozenset({MESSAGE, RETRY})
+    settles = frozenset({COMPLETE, ERROR})
+
+    def __init__(
+        self,
+        bus: Bus,
+        model: LanguageModel,
+        knowledge: KnowledgeBase,
+        settings: Settings | None = None,
+        *,
+        responder: Responder | None = None,
+    ) -> None:
+        self._settings = settings or bus.settings
+        for kind in (CHAT, CHATTER):
+            bus.kinds.setdefault(kind.name, kind)
+        self._bus = bus
+        self._states = States(bus)
+        self._library = Library(knowledge)
+        self._allowance = Allowance(self._settings.chat_rate, MINUTE_S)
+        self._load = Load(bus)
+        self._tools = Tools(
+            model,
+            self._library,
+            Pace(),
+            lambda: responder or registered() or orchestrate,
+            self._settings.chat_context_tokens,
+            self._settings.chat_answer_timeout_s,
+        )
+
+    def close(self) -> None:
+        """Let go of what was opened. Idempotent."""
+        self._library.close()
+
+    # For those who take part
+
+    async def state(self, session_id: str, person: Person) -> ChatState:
+        """The conversation, for somebody who takes part. Of this moment: not to be kept over an await.
+
+        Raises:
+            StreamNotFound: there is none.
+            Forbidden: it is others'.
+            InvalidStreamName: there can be none of this id.
+            LogError: it could not be read.
+        """
+        state = await self._states.read(stream_name(NAME, session_id))
+        if not state.is_known:
+            raise StreamNotFound(f"There is no conversation {session_id}.")
+        _admit(state, session_id, person)
+        return state
+
+    async def begin(self, session_id: str, person: Person) -> ChatState:
+        """The conversation, which becomes theirs if nobody has begun it: the first one does, in whichever process.
+
+        Raises:
+            Forbidden: it is others'.
+            InvalidStreamName, LogError: as `state`.
+        """
+        stream = stream_name(NAME, session_id)
+        state = await self._states.read(stream)
+        if not state.is_known:
+            created = Publish(
+                stream=stream, type=CREATED, data={"owner": msgspec.to_builtins(person)}, id="created"
+            )
+            # If another one was first, this makes them no member: the list looks who takes part.
+            await self._bus.publish_all([created, joined(person.id, session_id)])
+            state = await self._states.read(stream)
+        _admit(state, session_id, person)
+        return state
+
+    async def say(
+        self,
+        session_id: str,
+        person: Person,
+        text: str,
+        *,
+        customer_id: str | None = None,
+        attachments: Sequence[Attachment] = (),
+        reply: bool = True,
+    ) -> Said:
+        """Say something in a conversation, which is begun if there is none; it is answered, unless `reply` is false.
+
+        Raises:
+            EmptyMessage, InvalidInput, TooLarge: it cannot be said; names the field.
+            TooMany: too much in a minute. Occupied: too much of it is not answered yet.
+            Forbidden: the conversation is others'.
+            LogError: nothing was stored.
+        """
+        self.check(text, customer_id, attachments)
+        self.count(person)
+        state = await self.begin(session_id, person)
+        number = secrets.token_hex(8)
+        answer_id = f"ans_{number}" if reply else None
+        if answer_id is not None:
+            self._check_load(state, person)
+        fields = {
+            "message_id": f"msg_{number}",
+            "user": _shown(person),
+            "message": text,
+            "customer_id": customer_id,
+            "attachments": [msgspec.to_builtins(one) for one in attachments],
+            "answer_id": answer_id,
+        }
+        appended = await self._ask(session_id, MESSAGE, fields, answer_id, person)
+        return Said(f"msg_{number}", answer_id, appended)
+
+    async def retry(self, session_id: str, person: Person, message_id: str) -> Said:
+        """Let a question be answered once more; `message_id` may also be that of an answer.
+
+        Raises:
+            InvalidInput: nothing is known under this id. Others as `say`.
+        """
+        self.count(person)
+        state = await self.state(session_id, person)
+        turn = _turn(state, message_id)
+        question = turn if turn.user is not None else _turn(state, turn.in_reply_to or "")
+        self._check_load(state, person)
+        answer_id = f"ans_{secrets.token_hex(8)}"
+        fields = {"message_id": question.message_id, "answer_id": answer_id, "by": person.id}
+        appended = await self._ask(session_id, RETRY, fields, answer_id, person)
+        return Said(question.message_id, answer_id, appended)
+
+    async def cancel(self, session_id: str, person: Person, message_id: str | None = None) -> bool:
+        """Stop an answer, by its id or its question's, or all that are on their way; False if there is none.
+
+        Raises as `state`.
+        """
+        state = await self.state(session_id, person)
+        concerned = [
+            asked
+            for asked in state.pending
+            if not asked.cancelled and message_id in {None, asked.question_id, asked.answer_id}
+        ]
+        if concerned:
+            fields = {"command": "cancel", "message_id": message_id, "by": person.id}
+            await self._publish(session_id, COMMAND, fields)
+        return bool(concerned)
+
+    async def edit(self, session_id: str, person: Person, message_id: str, text: str) -> None:
+        """Change what one has said. It is not answered again by itself.
+
+        Raises:
+            InvalidInput: nothing is known under this id. EmptyMessage, TooLarge: it cannot be said.
+            Forbidden: somebody else has said it. Others as `state`.
+        """
+        self.check(text, None, ())
+        turn = _turn(await self.state(session_id, person), message_id)
+        if turn.user is None or turn.user.id != person.id:
+            raise Forbidden("Only who has said something can change it.")
+        await self._publish(
+            session_id, "edit", {"message_id": message_id, "message": text, "user": _shown(person)}
+        )
+
+    async def delete(self, session_id: str, person: Person, message_id: str) -> Turn:
+        """Take something back: one's own message; the owner any message and answer. Returns what it was.
+
+        An answer to it that is on its way is cancelled.
+
+        Raises:
+            InvalidInput: nothing is known under this id.
+            Forbidden: it is not theirs to delete. Others as `state`.
+        """
+        state = await self.state(session_id, person)
+        turn = _turn(state, message_id)
+        if not state.owns(person.id) and (turn.user is None or turn.user.id != person.id):
+            raise Forbidden("Only who has said something, or the owner of the conversation, can delete it.")
+        await self._publish(session_id, "delete", {"message_id": message_id, "user": _shown(person)})
+        return turn
+
+    async def read(self, session_id: str, person: Person, message_id: str) -> None:
+        """Say that one has read everything up to a message. Repeating it changes nothing.
+
+        Raises:
+            InvalidInput: nothing is known under this id. Others as `state`.
+        """
+        state = await self.state(session_id, person)
+        _turn(state, message_id)
+        if state.reads.get(person.id) != message_id:
+            await self._publish(session_id, "read", {"message_id": message_id, "user": _shown(person)})
+
+    async def add_member(self, session_id: str, person: Person, member: Person) -> None:
+        """Invite somebody: only the owner can. Repeating it changes nothing.
+
+        Raises:
+            Forbidden: somebody else owns it.
+            InvalidInput: there are too many already. Others as `state`.
+        """
+        state = await self.state(session_id, person)
+        if not state.owns(person.id):
+            raise Forbidden("Only the owner of a conversation can invite people to it.")
+        if state.admits(member.id):
+            return
+        if len(state.members) >= MAX_MEMBERS:
+            raise InvalidInput(
+                f"user_id: {MAX_MEMBERS} people take part already, the limit.", field="user_id"
+            )
+        stream = stream_name(NAME, session_id)
+        added = {"user": msgspec.to_builtins(member), "by": person.id}
+        await self._bus.publish_all(
+            [Publish(stream=stream, type="member_added", data=added), joined(member.id, session_id)]
+        )
+
+    async def remove_member(self, session_id: str, person: Person, member_id: str) -> None:
+        """Let somebody take part no longer: the owner can, and everybody can leave. Repeating it changes nothing.
+
+        Raises:
+            Forbidden: it is not theirs to do. Others as `state`.
+        """
+        state = await self.state(session_id, person)
+        if member_id != person.id and not state.owns(person.id):
+            raise Forbidden("Only the owner of a conversation can remove others from it.")
+        if state.owns(member_id):
+            raise InvalidInput("user_id: the owner of a conversation cannot leave it.", field="user_id")
+        if member_id in state.members:
+            user = msgspec.to_builtins(state.members[member_id])
+            await self._publish(session_id, "member_removed", {"user": user, "by": person.id})
+
+    # The runner
+
+    async def is_open(self, stream: str) -> bool:
+        """See `Runner`."""
+        return bool((await self._states.read(stream)).pending)
+
+    async def is_ending(self, stream: str) -> bool:
+        """See `Ending`."""
+        return (await self._states.read(stream)).is_ending
+
+    async def run(self, claim: Claim) -> None:
+        """See `Runner`."""
+        await ChatRun(claim, self._tools, lambda: self._states.read(claim.stream)).run()
+
+    # Limits
+
+    def check(self, text: str, customer_id: str | None, attachments: Sequence[Attachment]) -> None:
+        """Look whether something can be said, apart from where; raises as `say`."""
+        if not text.strip() and not attachments:
+            raise EmptyMessage(field="message")
+        size, limit = len(text.encode(errors="replace")), self._settings.chat_message_max_bytes
+        if size > limit:
+            raise TooLarge(f"message: {size} bytes; the limit is {limit}.", field="message")
+        if customer_id is not None and not 1 <= len(customer_id) <= MAX_NAME_CHARS:
+            raise InvalidInput(
+                f"customer_id: 1 to {MAX_NAME_CHARS} characters, or null.", field="customer_id"
+            )
+        if len(attachments) > MAX_ATTACHMENTS:
+            raise InvalidInput(f"attachments: at most {MAX_ATTACHMENTS}.", field="attachments")
+
+    def count(self, person: Person) -> None:
+        """Count something that somebody has sent; raises `TooMany`."""
+        wait_s = self._allowance.take(person.id, asyncio.get_running_loop().time())
+        if wait_s:
+            raise TooMany(
+                f"More than {self._settings.chat_rate} messages in a minute; try again in {wait_s:.0f} s.",
+                retry_after_s=wait_s,
+            )
+
+    def _check_load(self, state: ChatState, person: Person) -> None:
+        if len(state.pending) >= MAX_WAITING or (
+            self._load.of(person.id) >= self._settings.max_answers_per_person
+        ):
+            raise Occupied
+
+    async def _ask(
+        self,
+        session_id: str,
+        event_type: str,
+        fields: Mapping[str, object],
+        answer_id: str | None,
+        person: Person,
+    ) -> Appended:
+        if answer_id is None:
+            return await self._publish(session_id, event_type, fields)
+        self._load.note(answer_id, person.id, stream_name(NAME, session_id))
+        try:
+            return await self._publish(session_id, event_type, fields)
+        except BaseException:
+            self._load.settle(answer_id)
+            raise
+
+    async def _publish(self, session_id: str, event_type: str, fields: Mapping[str, object]) -> Appended:
+        event = Publish(stream=stream_name(NAME, session_id), type=event_type, data=dict(fields))
+        appended = await self._bus.publish_all([event])
+        if not appended:
+            raise Forbidden("A processor of this server does not let this be said.")
+        return appended[0]
+
+
+def _admit(state: ChatState, session_id: str, person: Person) -> None:
+    if not state.admits(person.id):
+        raise Forbidden(f"The conversation {session_id} is somebody else's; its owner can invite you.")
+
+
+def _turn(state: ChatState, message_id: str) -> Turn:
+    turn = state.turn(message_id)
+    if turn is None:
+        raise InvalidInput("message_id: nothing of this id is known here.", field="message_id")
+    return turn
+
+
+def _shown(person: Person) -> dict[str, object]:
+    """Who says something, as all who take part see it: without their address."""
+    return {"id": person.id, "name": person.name}

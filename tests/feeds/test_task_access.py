@@ -1,0 +1,78 @@
+"""Who may watch, list and start tasks, on a server that asks everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.runners import task_program
+from tests.support.clients import RawClient, open_ws, rest_of
+from tests.support.task_server import TaskServer
+
+from runcast.auth.grants import Grants
+
+MASTER = "the-master-key-of-the-tests"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[TaskServer]:
+    with TaskServer(tmp_path / "log.db", api_keys=(MASTER,), load=(task_program.__name__,)) as server:
+        yield server
+    assert server.made.store is not None
+    server.made.store.close()
+
+
+def key(server: TaskServer, read: tuple[str, ...] = (), write: tuple[str, ...] = ()) -> str:
+    return server.made.keys.create("test", Grants(read, write))[1]
+
+
+def ask(server: TaskServer, secret: str, method: str, path: str, **more: Any) -> Any:
+    return server.http.request(method, path, headers={"Authorization": f"Bearer {secret}"}, **more)
+
+
+def refusal(url: str) -> tuple[str, int | None]:
+    with RawClient(url) as ws:
+        (error,) = ws.messages()
+        return error["code"], ws.close_code
+
+
+def test_one_sees_what_one_may_read(server: TaskServer) -> None:
+    server.publish("mine", {"step": "completed", "message": "Done"})
+    server.publish("other", {"step": "completed", "message": "Done"})
+    mine = key(server, read=("task:mine",))
+    with open_ws(server.task("mine", api_key=mine)) as ws:
+        assert [frame["step"] for frame in rest_of(ws)[0]] == ["connected", "completed"]
+    assert refusal(server.task("other", api_key=mine)) == ("forbidden", 1008)
+    assert refusal(server.task("mine", api_key="made-up")) == ("unauthenticated", 1008)
+    listed = ask(server, mine, "GET", "/api/v1/tasks").json()["tasks"]
+    assert [task["task_id"] for task in listed] == ["mine"]
+    assert ask(server, mine, "GET", "/api/v1/tasks/other").status_code == 403
+    assert server.http.get("/api/v1/tasks/mine").status_code == 401
+
+
+def test_one_starts_what_one_may_write(server: TaskServer) -> None:
+    mine = key(server, read=("task:*",), write=("task:mine-*",))
+    assert ask(server, mine, "POST", "/api/v1/tasks", json={"type": "steps"}).status_code == 403
+    begun = ask(server, mine, "POST", "/api/v1/tasks", json={"type": "steps", "task_id": "mine-1"})
+    assert begun.status_code == 202
+    assert begun.json()["by"] != "local"
+    with open_ws(server.task("mine-1", api_key=mine)) as ws:
+        assert rest_of(ws)[0][-1]["step"] == "completed"
+
+
+def test_a_first_message_may_say_who_it_is(server: TaskServer) -> None:
+    server.publish("mine", {"step": "completed"})
+    with open_ws(server.task("mine")) as ws:
+        ws.send(f'{{"type": "auth", "token": "{MASTER}"}}')
+        assert [frame["step"] for frame in rest_of(ws)[0]] == ["connected", "completed"]
+
+
+def test_a_renewal_is_a_heartbeat_that_says_so(server: TaskServer) -> None:
+    with RawClient(server.task("mine", api_key=MASTER)) as ws:
+        messages = ws.messages()
+        assert next(messages)["step"] == "connected"
+        ws.send_text(f'{{"type": "auth", "token": "{MASTER}"}}')
+        renewed = next(messages)
+        assert (renewed["heartbeat"], renewed["authenticated"]) == (True, True)
