@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS := 2
 READY := $(VENV)/.ready
 UV = $$(uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
 
@@ -22,9 +23,9 @@ demo: $(READY) ## Watch a small agent at work, on http://localhost:8000
 serve: $(READY) ## Start the server on http://localhost:8000
 	$(BIN)/runcast serve --host 127.0.0.1 --port 8000
 
-test: $(READY) ## Run the tests (choose some: make test ARGS="tests/core -x")
+test: $(READY) ## Run the tests (choose some: make test ARGS="tests/core -x"; one after the other: WORKERS=0)
 	@./scripts/system_prerequisites.sh
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(READY) ## Check style, format, types and the layering
 	$(BIN)/ruff check

@@ -110,8 +110,7 @@ def test_an_old_end_of_a_plan_is_not_its_end() -> None:
     tell(run, 2, "step_started", "s0", attempt=1)
     tell(run, 3, "plan_failed", "", error="It failed.")
     assert not run.is_over
-    command = {"command": "retry_step", "command_id": "c1"}
-    tell(run, 4, "plan_command", "s0", **command)
+    tell(run, 4, "plan_command", "s0", command="retry_step", command_id="c1")
     assert not run.is_over
     tell(run, 5, "command_refused", "s0", command_id="c1", command="retry_step", reason="no")
     assert run.is_over

@@ -112,11 +112,11 @@ def test_the_frame_has_the_documented_fields() -> None:
 
 def test_a_message_without_a_step_is_processing() -> None:
     assert from_frame("t1", {"message": "…"}).type == "processing"
-    with pytest.raises(InvalidEvent, match="^step: "):
+    with pytest.raises(InvalidEvent, match=r"^step: "):
         from_frame("t1", {"step": 5})
-    with pytest.raises(InvalidEvent, match="^task_id: "):
+    with pytest.raises(InvalidEvent, match=r"^task_id: "):
         from_frame("t1", {"task_id": "t2"})
-    with pytest.raises(InvalidEvent, match="^timestamp: "):
+    with pytest.raises(InvalidEvent, match=r"^timestamp: "):
         from_frame("t1", {"timestamp": "soon"})
 
 
@@ -132,9 +132,12 @@ names = st.sampled_from(
 
 @given(st.dictionaries(names | st.text(max_size=8), values, max_size=8))
 def test_whatever_is_accepted_decodes_as_the_swift_client_does(message: dict[str, Any]) -> None:
+    frame, refused = {}, None
     try:
         frame = frame_of(from_frame("t1", message))
     except InvalidEvent as error:
-        assert error.field
-    else:
+        refused = error
+    if refused is None:
         assert check(frame).heartbeat is None
+    else:
+        assert refused.field

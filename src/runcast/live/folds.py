@@ -42,7 +42,10 @@ class Folding(msgspec.Struct, Generic[S]):
             return cls(fold, fold.initial(), epoch)
         try:
             state = fold.load(snapshot.state)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:  # it is only a saving: the events are there
+        except (
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+        ) as error:  # it is only a saving: the events are there
             logger.warning("a snapshot of %s cannot be read, and is left alone: %s", fold.name, error)
             return cls(fold, fold.initial(), epoch)
         return cls(fold, state, epoch, snapshot.seq, snapshot.tag, stored=snapshot.seq)

@@ -15,6 +15,7 @@ from runcast.log.sqlite import SqliteLog
 if TYPE_CHECKING:
     from runcast.log.redis import RedisLog
 
+
 def open_log(url: str | os.PathLike[str], **settings: Any) -> EventLog:
     """Open the log that `url` names.
 
