@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.clients import open_ws, receive
@@ -59,3 +60,28 @@ def test_an_id_of_a_command_is_for_commands_only(server: LockedServer) -> None:
     note = {"type": "note", "id": "command:X", "data": {"step_id": None, "data": {}}}
     refused = server.as_(MASTER, "POST", "/api/v1/streams/plan:p/events", json=note)
     assert (refused.status_code, refused.json()["field"]) == (400, "id")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "note", "id": "approval:wf_mine.1"},
+        {
+            "type": "approval_resolved",
+            "id": "approval:wf_mine.1",
+            "data": {"approval_id": "wf_mine.2", "approved": True},
+        },
+    ],
+)
+def test_nothing_takes_the_place_of_an_answer(server: LockedServer, event: dict[str, Any]) -> None:
+    refused = server.as_(MASTER, "POST", f"/api/v1/streams/{MINE}/events", json=event)
+    assert (refused.status_code, refused.json()["field"]) == (400, "id")
+
+
+def test_who_answers_is_who_publishes_the_answer(server: LockedServer) -> None:
+    _, key = server.key(read=("workflow:*",), write=("workflow:*",))
+    data = {"approval_id": "wf_mine.1", "approved": True, "by": "the boss"}
+    answer = {"type": "approval_resolved", "id": "approval:wf_mine.1", "data": data}
+    assert server.as_(key, "POST", f"/api/v1/streams/{MINE}/events", json=answer).status_code == 200
+    (event,) = server.as_(key, "GET", f"/api/v1/streams/{MINE}/events").json()["events"]
+    assert event["data"]["by"] == server.as_(key, "GET", "/api/v1/auth/me").json()["sub"]

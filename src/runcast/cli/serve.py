@@ -136,7 +136,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         workers=settings.workers,
         http=http_protocol(),
         ws=protocol(),
-        ws_max_size=max(2 * settings.inbound_max_bytes, 2 * 1024 * 1024),
+        ws_max_size=max(2 * settings.inbound_max_bytes, settings.attachment_max_bytes + 8 * 1024),
         ws_ping_interval=settings.ws_ping_interval_s,
         ws_ping_timeout=settings.ws_ping_timeout_s,
         timeout_graceful_shutdown=round(settings.drain_s + GRACE_S),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from runcast.errors import InvalidEvent
 from runcast.kinds.base import Kind, Publish
 from runcast.kinds.flat import Flat
 from runcast.kinds.workflow_fields import settle
@@ -21,6 +22,8 @@ RESOLVED: Final = "approval_resolved"
 COMPLETE: Final = "workflow_complete"
 ERROR: Final = "workflow_error"
 NAME: Final = "workflow"
+ANSWER_ID: Final = "approval:"
+"""What the id of the event that answers an approval begins with; after it comes the approval's."""
 
 _FLAT: Final = Flat(NAME, "type", "workflow_id")
 encode_frame: Final = _FLAT.encode_frame
@@ -46,13 +49,31 @@ def normalise(publish: Publish) -> dict[str, Any]:
     Raises:
         InvalidEvent: a field has a wrong type or value, or contradicts the envelope; the message names it.
     """
-    return settle(publish.type, _FLAT.fields(publish))
+    fields = settle(publish.type, _FLAT.fields(publish))
+    if publish.id is not None and publish.id.startswith(ANSWER_ID):
+        _check_answer(publish, fields)
+    return fields
 
 
 def refers(publish: Publish) -> list[str]:
     """The stream of the workflow that is followed up: its synthesis is given to the agents of this one."""
     parent = publish.data.get("parent_workflow_id") if publish.type == CREATED else None
     return [workflow_stream(parent)] if isinstance(parent, str) else []
+
+
+def sign(publish: Publish, name: str) -> None:
+    """Who begins a workflow, gives it a command or answers it is who publishes that."""
+    if publish.type in {CREATED, COMMAND, RESOLVED}:
+        publish.data = {**publish.data, "by": name}
+
+
+def _check_answer(publish: Publish, fields: dict[str, Any]) -> None:
+    """The first event of such an id is the only one: anything else in its place would leave a question unanswered."""
+    asked = fields.get("approval_id")
+    if publish.type != RESOLVED or publish.id != f"{ANSWER_ID}{asked}":
+        raise InvalidEvent(
+            f"id: one that begins with {ANSWER_ID} is for the {RESOLVED} of that approval only.", field="id"
+        )
 
 
 WORKFLOW: Final = Kind(
@@ -62,5 +83,6 @@ WORKFLOW: Final = Kind(
     watch_from="start",
     normalise=normalise,
     refers=refers,
+    sign=sign,
     folds={WORKFLOW_STATE.name: WORKFLOW_STATE, WORKFLOW_SUMMARY.name: WORKFLOW_SUMMARY},
 )

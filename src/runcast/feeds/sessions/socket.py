@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -31,8 +31,10 @@ MAX_RATE: Final = 1_000_000
 """Events per second that `max_rate` may ask for; 0 is no limit."""
 
 
-class Ping(msgspec.Struct, tag="ping"):
+class Ping(msgspec.Struct):
     """Is answered by a `pong`; all else that can be said is `auth`, which every feed has."""
+
+    type: Literal["ping"]
 
 
 _decode = msgspec.json.Decoder(Ping).decode

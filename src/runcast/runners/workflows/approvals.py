@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from runcast.kinds.workflow import ANSWER_ID
 from runcast.kinds.workflow_fields import MAX_SENTENCE_CHARS
 from runcast.kinds.workflow_state import Approval as Known
 from runcast.runners.claim import Claim
@@ -57,7 +58,7 @@ def workflow_of(approval: str) -> str:
 
 def answer_event_id(approval: str) -> str:
     """The id of the event that answers it: whichever answer is stored first is the only one."""
-    return f"approval:{approval}"
+    return f"{ANSWER_ID}{approval}"
 
 
 class Questions:
