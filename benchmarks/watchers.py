@@ -16,6 +16,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
+import uvloop
+
 SENT = re.compile(rb'"sent":([0-9.]+)')
 _CONTEXT = get_context("spawn")
 
@@ -109,7 +111,7 @@ class _Watcher(asyncio.Protocol):
 def _main(port: int, paths: list[str], silent: list[str], core: int | None, pipe: Connection) -> None:
     if core is not None:
         os.sched_setaffinity(0, {core})
-    asyncio.run(_watch(port, paths, silent, pipe))
+    uvloop.run(_watch(port, paths, silent, pipe))
 
 
 async def _watch(port: int, paths: list[str], silent: list[str], pipe: Connection) -> None:

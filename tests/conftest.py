@@ -1,6 +1,7 @@
 """What every test shares: the event loop's name, and what a test may want from the system."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Generator
 from functools import cache
@@ -12,6 +13,12 @@ import pytest
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 PREREQUISITES = Path(__file__).resolve().parent.parent / "scripts" / "system_prerequisites.sh"
+
+
+def pytest_configure() -> None:
+    """A worker of pytest-xdist ignores Ctrl-C, and so would all that it starts."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ COMMANDS = [
     "tail",
     "streams",
     "show",
+    "worker",
     "knowledge",
     "hook",
     "install-hooks",

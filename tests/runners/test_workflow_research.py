@@ -79,9 +79,9 @@ def test_without_a_source_it_says_so_and_is_not_sure(tmp_path: Path):
     assert events[-1].type == "workflow_complete"
     assert complete["synthesis"]["confidence"] < 0.5
     assert "Nothing" in complete["synthesis"]["content"]
-    (only,) = of_type(events, "agent_completed")
-    assert only["agent_id"] == "synthesis_001"
-    assert only["confidence"] is None, "there was nothing to judge"
+    reader, synthesis = of_type(events, "agent_completed")
+    assert (reader["agent_id"], synthesis["agent_id"]) == ("research_001", "synthesis_001")
+    assert reader["confidence"] is synthesis["confidence"] is None, "there was nothing to judge"
 
 
 MANY = "\n\n".join(

@@ -112,8 +112,8 @@ def test_the_end_of_one_subscription_leaves_the_others(server: Server) -> None:
     with open_ws(server.ws("/api/v1/stream")) as ws:
         publish(ws, "job:e", "x")
         ask(ws, "subscribe", stream="job:e")
-        ask(ws, "subscribe", stream="job:e2")
         events_until(ws, 1)
+        ask(ws, "subscribe", stream="job:e2")
         httpx2.post(server.url("/api/v1/streams/job:e/end")).raise_for_status()
         assert receive(ws) | {"cursor": ""} == {"type": "end", "stream": "job:e", "cursor": ""}
         say(ws, "publish", stream="job:e2", events=[{"type": "a", "id": "y"}])

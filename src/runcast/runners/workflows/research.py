@@ -47,16 +47,19 @@ def research(ctx: Context) -> AgentOutput:
     """Answer `ctx.task` by several agents: research (in parallel), analysis, critic, synthesis.
 
     `max_steps` bounds the number of agents: 1 is the synthesis alone, 2 adds one that reads, 3 the analysis, 4 the
-    critic, and more than that more that read. Each passage of the knowledge base is read by one of them; none reads
-    without one, so there may be fewer, and without any source there is the synthesis alone, which says so. The built-in
-    model has no opinions: with it, nobody analyses or criticises. `ctx.parent` is given to all agents.
+    critic, and more than that more that read. Each passage of the knowledge base is read by one of them, so there may be
+    fewer; without any source, they say what the model knows. The built-in model knows nothing and has no opinions: with
+    it, one says that there is no source, and nobody analyses or criticises. `ctx.parent` is given to all agents.
     """
     most, with_analysis, with_critic = _plan(ctx.max_steps)
     passages = _search(ctx, PASSAGES_EACH * max(most, 1))
-    readers = min(most, len(passages))
+    readers = min(most, len(passages) or 1)
     ctx.expect(1 + (0 if readers == 0 else 1 + with_analysis + with_critic))
     outputs = _have_read(ctx, [passages[number::readers] for number in range(readers)])
     if any(output.model != EXTRACTIVE for output in outputs):
+        if not passages and most > readers:
+            ctx.expect(3 + with_analysis + with_critic)
+            outputs += _have_read(ctx, [()] * (most - readers), VIEWS[readers:])
         if with_analysis:
             outputs.append(ctx.agent("analysis", partial(_analyse, found=list(outputs))))
         if with_critic:
@@ -85,9 +88,14 @@ def _search(ctx: Context, limit: int) -> list[Passage]:
     return list(found.values())[:limit]
 
 
-def _have_read(ctx: Context, shares: Sequence[Sequence[Passage]]) -> list[AgentOutput]:
+def _have_read(
+    ctx: Context, shares: Sequence[Sequence[Passage]], views: Sequence[str] = VIEWS
+) -> list[AgentOutput]:
     """What agents make of their shares of the sources; those that fail are left out, unless all do."""
-    agents = [Agent("research", partial(_read, view=VIEWS[n], passages=one)) for n, one in enumerate(shares)]
+    agents = [
+        Agent("research", partial(_read, view=view, passages=one))
+        for view, one in zip(views, shares, strict=False)
+    ]
     found = ctx.parallel(agents, keep_going=True)
     if found and all(output.error for output in found):
         raise WorkflowError(f"No agent could read anything: {found[0].error}")
