@@ -26,7 +26,9 @@ addEventListener("securitypolicyviolation", (e) => window.refused.push(`${e.viol
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")  # while it is there, a loop runs in this thread: other modules' tests may need their own
+@pytest.fixture(
+    scope="module"
+)  # while it is there, a loop runs in this thread: other modules' tests may need their own
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
