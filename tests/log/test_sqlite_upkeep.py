@@ -30,8 +30,11 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_threads_begin_when_they_are_needed(path: Path) -> None:
+    before = set(threading.enumerate())
+
     def names() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if thread.name.startswith("runcast-log")]
+        begun = set(threading.enumerate()) - before
+        return [thread.name for thread in begun if thread.name.startswith("runcast-log")]
 
     log = SqliteLog(path)
     log.read_all()

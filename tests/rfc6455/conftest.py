@@ -11,7 +11,7 @@ from tests.support.wire import Wire
 Connect = Callable[..., Wire]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def echo() -> Iterator[AppServer]:
     with AppServer(Echo()) as server:
         yield server

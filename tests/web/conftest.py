@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadServer]:
     with ThreadServer(tmp_path_factory.mktemp("log") / "log.db") as server:
         yield server
@@ -80,7 +80,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             assert [one for one in watch.complaints if not forgive or forgive not in one] == []
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def long_session(server: ThreadServer) -> str:
     """A session of 5,000 events, each of them one row, a second apart."""
     return publish_many(server, "long", 5_000)
