@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -19,8 +17,6 @@ from tests.support.server import ThreadServer, flat
 from tests.support.strategies import texts
 from tests.support.wire import CLOSE, TEXT, Wire, frame
 from websockets.exceptions import ConnectionClosed
-
-import runcast
 
 FUZZ = settings(max_examples=60, deadline=None)
 REFUSALS = {400, 403, 404, 405, 408, 411, 413, 414, 415, 417, 431}
@@ -50,7 +46,7 @@ READS = [
 ]
 WRITES = [
     "/api/v1/streams/session:fuzz/events",
-    "/api/v1/streams/job:fuzz/events",
+    "/api/v1/streams/task:fuzz/events",
     "/api/sessions/fuzz/events",
     "/ingest/claude-code",
     "/v1/logs",
@@ -72,13 +68,6 @@ values = (
     texts | st.text(max_size=20) | st.sampled_from(["now", "start", "0", "1", "-1", "2026-01-01", "{}", "[]"])
 )
 queries = st.dictionaries(st.sampled_from(PARAMETERS), values, max_size=3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def everything_is_imported() -> None:
-    """Hypothesis draws constants from the modules that are there: one that is imported in mid-test would change what it draws."""
-    for module in pkgutil.walk_packages(runcast.__path__, "runcast."):
-        importlib.import_module(module.name)
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
+
+from runcast.chance import CHANCE
 
 FIRST_S = 0.2
 LONGEST_S = 10.0
 
 
 def delays(
-    first_s: float = FIRST_S, longest_s: float = LONGEST_S, chance: Callable[[], float] = random.random
+    first_s: float = FIRST_S, longest_s: float = LONGEST_S, chance: Callable[[], float] = CHANCE.random
 ) -> Iterator[float]:
     """Pauses in seconds, without an end: each is between half of a bound and the bound, which doubles."""
     bound = first_s

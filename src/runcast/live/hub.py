@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
+from runcast.chance import CHANCE
 from runcast.core.closing import SERVICE_RESTART, TRY_AGAIN_LATER
 from runcast.core.event import Cursor, epoch_belongs, parse_cursor
 from runcast.core.page import Page, Record
@@ -129,7 +129,7 @@ class Hub:
         """Tell all clients to reconnect, spread over `over_s` seconds so that not all come back at once."""
         self.is_draining = True
         connections = list(self.connections)
-        random.shuffle(connections)
+        CHANCE.shuffle(connections)
         step_s = over_s / len(connections) if len(connections) > DRAIN_AT_ONCE else 0.0
         for index, connection in enumerate(connections):
             self._loop.call_later(index * step_s, connection.sink.close, SERVICE_RESTART, RESTART_REASON)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runcast.chance import CHANCE
 from runcast.core.scope import Scope
 from runcast.errors import LogClosed, LogError, LogReadOnly
 from runcast.kinds.base import Fold
@@ -57,7 +57,7 @@ async def keep_snapshots(bus: Bus, kind: str) -> None:
             except Exception:  # a task's root: the next look may fare better
                 logger.exception("keeping the snapshots of %s streams failed", kind)
             await bell.wait()
-            await asyncio.sleep(bus.settings.snapshot_interval_s * random.uniform(0.75, 1.25))  # noqa: S311
+            await asyncio.sleep(bus.settings.snapshot_interval_s * CHANCE.uniform(0.75, 1.25))
 
 
 async def keep_changed(bus: Bus, kind: str, seen: int = 0) -> Look:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
-from random import random
 from typing import Final
+
+from runcast.chance import CHANCE
 
 JITTER: Final = 0.1
 """By up to such a part a deadline is later than said: connections that were made together do not end together."""
@@ -27,7 +28,7 @@ class Deadline:
 
     def set(self, after_s: float, act: Callable[[], None]) -> None:
         """Call `act` then, in place of what was to be done before."""
-        self.at_s = self._loop.time() + after_s * (1 + JITTER * random())  # noqa: S311 - no secret
+        self.at_s = self._loop.time() + after_s * (1 + JITTER * CHANCE.random())
         self._act = act
         if self._timer is not None and self._timer.when() > self.at_s:
             self._timer.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 from uuid_utils import uuid7
 
+from runcast.chance import CHANCE
 from runcast.core.event import Event, NewEvent, new_epoch
 from runcast.log.base import Appended, Change, Control, Lease, Record
 
@@ -52,7 +52,6 @@ class Stored(msgspec.Struct, frozen=True):
 _pack = msgspec.msgpack.Encoder().encode
 _length = struct.Struct(">I").pack
 _answer = msgspec.msgpack.Decoder(Answer)
-_random = random.SystemRandom()
 
 
 class Commit:
@@ -114,7 +113,7 @@ class Commit:
                 yield epoch, seq + step, position + step, True
 
     def _build(self) -> list[Any]:
-        streams = [(stream, new_epoch(stream, _random.getrandbits(40))) for stream in self._streams]
+        streams = [(stream, new_epoch(stream, CHANCE.getrandbits(40))) for stream in self._streams]
         numbers = {stream: index for index, stream in enumerate(self._streams, start=1)}
         jobs: list[Any] = []
         for batch, ids in zip(self._batches, self._ids, strict=True):

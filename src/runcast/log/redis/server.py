@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import zlib
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError, SlotNotCoveredError
 
+from runcast.chance import CHANCE
 from runcast.errors import LogClosed, LogError, LogUnavailable
 from runcast.log.redis.address import Address
 from runcast.log.redis.errors import log_error, passes
@@ -202,7 +202,7 @@ class Server:
                 may_pass = isinstance(error, LogUnavailable) or passes(error)
                 if not may_pass or time.monotonic() + pause_s > deadline:
                     raise (error if isinstance(error, LogUnavailable) else log_error(error)) from error
-            self._closed.wait(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - nobody need not guess it
+            self._closed.wait(pause_s * CHANCE.uniform(0.5, 1.5))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def open(self, new_epoch: str, log_format: int) -> int:

@@ -286,9 +286,9 @@ def patiently(act: Callable[[], None], deadline_s: float) -> None:
 
 def pause() -> None:
     """Wait about 0.3 ms for a lock, never in step with others who wait for it."""
-    import random  # noqa: PLC0415 - a process that appends once seldom waits
+    from runcast.chance import CHANCE  # noqa: PLC0415 - a process that appends once seldom waits
 
-    time.sleep(random.uniform(0.000_1, 0.000_5))  # noqa: S311 - chance, not secrecy
+    time.sleep(CHANCE.uniform(0.000_1, 0.000_5))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
