@@ -23,7 +23,7 @@ from benchmarks.options import Options
 from benchmarks.report import Table, facts
 from benchmarks.sections import appends, catch_up, idle, latency, saturation
 from benchmarks.server_process import ServerError
-from benchmarks.storms import chats, plans, reconnect_storm, slow_client, two_servers, workflows
+from benchmarks.storms import chats, nodes, plans, reconnect_storm, slow_client, tasks, two_servers, workflows
 
 BUILD = Path(__file__).parent / "build"
 
@@ -38,10 +38,23 @@ STORMS: dict[str, Callable[[Bench], Table]] = {
     "slow-client": slow_client.run,
     "reconnect-storm": reconnect_storm.run,
     "two-servers": two_servers.run,
+    "nodes": nodes.run,
     "workflows": workflows.run,
     "chats": chats.run,
     "plans": plans.run,
+    "tasks": tasks.run,
 }
+
+GIVEN = {
+    "clients": ("clients", "node_clients"),
+    "apps": ("apps",),
+    "seconds": ("seconds", "node_seconds"),
+    "rate": ("rate", "node_rate"),
+    "events_per_post": ("events_per_post", "node_events_per_post"),
+    "nodes": ("nodes",),
+    "streams": ("node_streams",),
+}
+"""The options of the command line, and what each of them sets."""
 
 
 def main() -> int:
@@ -100,11 +113,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="show in a few seconds that everything works")
-    parser.add_argument("--clients", metavar="N,…", help="numbers of clients (1,100,1000)")
+    parser.add_argument("--clients", metavar="N,…", help="numbers of clients (1,100,1000); of `nodes`: at each")
     parser.add_argument("--apps", metavar="A,…", help="which servers: naive, runcast (both)")
-    parser.add_argument("--seconds", metavar="S", help="measured seconds of the latency section (10)")
-    parser.add_argument("--rate", metavar="N", help="events per second of the latency section (1000)")
-    parser.add_argument("--events-per-post", metavar="N", help="events per post there (1)")
+    parser.add_argument("--seconds", metavar="S", help="measured seconds of latency (10) and nodes (6)")
+    parser.add_argument("--rate", metavar="N", help="events per second of latency (1000) and nodes (2000)")
+    parser.add_argument("--events-per-post", metavar="N", help="events per post there (1; 10)")
+    parser.add_argument("--nodes", metavar="N", help="servers on one Redis (3)")
+    parser.add_argument("--streams", metavar="N", help="streams that their clients are spread over (50)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="see options.py")
     parser.add_argument("--dir", type=Path, metavar="DIR", help="where the logs are; should be a real disk")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
@@ -116,9 +131,10 @@ def _options(arguments: argparse.Namespace) -> Options:
     if unknown:
         raise ValueError(f"no section {unknown[0]!r}; there are: {', '.join(SECTIONS | STORMS)}")
     options = Options().shortened() if arguments.quick else Options()
-    for name in ("clients", "apps", "seconds", "rate", "events_per_post"):
+    for name, knobs in GIVEN.items():
         given = getattr(arguments, name)
-        options = options.with_value(name, given) if given is not None else options
+        for knob in knobs if given is not None else ():
+            options = options.with_value(knob, given)
     for pair in arguments.set:
         name, _, value = pair.partition("=")
         options = options.with_value(name.replace("-", "_"), value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +82,20 @@ class Bench:
 
     @contextmanager
     def fresh_server(
-        self, app: str, log: Path | None = None, environment: Mapping[str, str] | None = None
+        self,
+        app: str,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        url: str | None = None,
     ) -> Iterator[Server]:
-        """A server on a new log, or on `log`, which is then left in place."""
+        """A server on a new log, or on `log`, which is then left in place.
+
+        One whose log is elsewhere, at `url`, is not pinned: it shares the machine with the others on that log.
+        """
         path = log or self.folder / f"log-{next(self._numbers)}.db"
-        server = server_process.start(app, path, self.options.server_core, environment or {})
+        core = None if url else self.options.server_core
+        server = server_process.start(app, path, core, environment or {}, url)
         try:
             yield server
         finally:
@@ -97,7 +106,7 @@ class Bench:
     def load_generator(
         self,
         server: Server,
-        path: str,
+        path: str | Sequence[str],
         clients: int,
         *,
         timeout_s: float,
@@ -106,11 +115,11 @@ class Bench:
         check_order: bool = False,
         progress: Path | None = None,
     ) -> LoadGenerator:
-        """Start clients of one path, all at once."""
+        """Start clients of one path, or spread evenly over several, all at once."""
         return LoadGenerator(
             self._tools.loadgen,
             server,
-            path,
+            [path] if isinstance(path, str) else path,
             clients,
             timeout_s=timeout_s,
             expect=expect,
@@ -119,9 +128,10 @@ class Bench:
             progress=progress,
         )
 
-    def publisher(self, server: Server, stream: Stream, load: Load) -> Publisher:
-        """Start to publish."""
-        return Publisher(self._tools.publisher, server, stream.name, load)
+    def publisher(self, server: Server, stream: Stream | Sequence[Stream], load: Load) -> Publisher:
+        """Start to publish to a stream, or to several by turns."""
+        streams = [stream] if isinstance(stream, Stream) else stream
+        return Publisher(self._tools.publisher, server, [one.name for one in streams], load)
 
     def progress_file(self) -> Path:
         """A new file by which the load generator tells the publisher how far the clients are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,12 +42,23 @@ class CaughtUp(msgspec.Struct):
     seconds: float
 
 
+class PathStand(msgspec.Struct):
+    """What the clients of one path received; `events` is the sum. The rest as in `Group`."""
+
+    clients: int
+    events: int
+    events_per_client: tuple[int, int]
+    last_seq: tuple[int, int]
+    order_hash: str
+    same_order: bool
+
+
 class Group(msgspec.Struct):
     """What a group of clients received. Pairs are the least and the largest of all clients.
 
-    `gaps`, `missing`, `duplicates` and the seqs are known with `check_order` only. `same_order`: all clients
-    got the very same events in one order, which `order_hash` identifies. `eventless` counts messages without
-    an event; `sample` is the first of them.
+    `gaps`, `missing`, `duplicates` and the seqs are known with `check_order` only. `same_order`: all clients of
+    a path got the very same events in one order, which `order_hash` identifies if there is one path. `eventless`
+    counts messages without an event; `sample` is the first of them.
     """
 
     latency: Latency
@@ -67,6 +79,7 @@ class Group(msgspec.Struct):
     last_seq: tuple[int, int]
     order_hash: str
     same_order: bool
+    by_path: list[PathStand]
     catch_up: Latency
 
     def order_faults(self) -> list[str]:
@@ -124,13 +137,16 @@ class LoadReport(Group):
 
 
 class LoadGenerator:
-    """A running load generator; use as a context, so that it never outlives its round."""
+    """A running load generator; use as a context, so that it never outlives its round.
+
+    Clients are spread evenly over `paths`.
+    """
 
     def __init__(
         self,
         program: Path,
         server: Server,
-        path: str,
+        paths: Sequence[str],
         clients: int,
         *,
         timeout_s: float,
@@ -140,7 +156,8 @@ class LoadGenerator:
         check_order: bool = False,
         progress: Path | None = None,
     ) -> None:
-        command = [str(program), "--host", HOST, "--port", str(server.port), "--path", path]
+        command = [str(program), "--host", HOST, "--port", str(server.port)]
+        command += [part for path in paths for part in ("--path", path)]
         command += ["--clients", str(clients), "--timeout", str(timeout_s), "--ramp", str(ramp_per_s)]
         command += ["--expect", str(expect), "--slow", str(slow), "--linger-ms", str(LINGER_S * 1000)]
         command += ["--check-order"] if check_order else []
@@ -179,9 +196,9 @@ class LoadGenerator:
         line = self._child.wait_for("caught_up", timeout_s)
         return msgspec.json.decode(line, type=CaughtUp) if line else None
 
-    def expect(self, events: int) -> None:
-        """End when each client has received so many events in all."""
-        self._child.tell(f"expect {events}")
+    def expect(self, *events: int) -> None:
+        """End when each client has received so many events in all; one number, or one for each path."""
+        self._child.tell(f"expect {' '.join(map(str, events))}")
 
     def resume(self) -> None:
         """Let the slow clients read on."""

@@ -61,6 +61,29 @@ class Options:
     two_rate: int = 200
     two_seconds: float = 10.0
 
+    nodes: int = 3
+    """Servers on one Redis; …"""
+    node_clients: int = 1_000
+    """… so many clients at each, …"""
+    node_streams: int = 50
+    """… spread over so many streams, …"""
+    node_rate: int = 2_000
+    """… and so many events per second, posted at all of them together."""
+    node_events_per_post: int = 10
+    node_connections: int = 16
+    """Of the publisher of each."""
+    node_seconds: float = 6.0
+    node_drain_s: float = 10.0
+    node_late_ms: float = 500.0
+    """A rate is held if the slowest node's p99 is below this, too."""
+    node_steps: int = 4
+    """So many rates are tried, each half of the one before, until one is held."""
+
+    redis_batches: tuple[int, ...] = (1, 64, 256)
+    redis_turns: int = 6
+    """Of each side, one after the other."""
+    redis_turn_s: float = 1.0
+
     workflows: int = 50
     watchers: int = 20
     """Of each workflow; one of them reads nothing."""
@@ -79,6 +102,11 @@ class Options:
     plan_parallel: int = 4
     plan_step_s: float = 0.05
     """How long a step sleeps."""
+
+    tasks: int = 20
+    task_rate: int = 200
+    """Messages per second on Redis, of all tasks together."""
+    task_s: float = 10.0
 
     def shortened(self) -> Options:
         """The same in a few seconds: shows that everything works, measures nothing."""
@@ -106,6 +134,15 @@ class Options:
             storm_rate=200,
             storm_limit_s=30.0,
             two_clients=3,
+            nodes=2,
+            node_clients=20,
+            node_streams=4,
+            node_rate=100,
+            node_seconds=1.0,
+            node_drain_s=5.0,
+            node_steps=1,
+            redis_turns=2,
+            redis_turn_s=0.05,
             workflows=3,
             watchers=3,
             workflow_s=1.0,
@@ -113,6 +150,8 @@ class Options:
             chat_s=1.0,
             plans=5,
             plan_steps=4,
+            tasks=3,
+            task_s=1.0,
             two_rate=100,
             two_seconds=1.0,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ class PublisherReport(msgspec.Struct):
     most_in_flight: int
     ack: Latency
     lag: Latency
+    acknowledged_by_path: list[int]
     failure: str
     cpu_user_s: float
     cpu_system_s: float
@@ -84,10 +86,11 @@ class Load:
 
 
 class Publisher:
-    """A running publisher; use as a context."""
+    """A running publisher; use as a context. With several streams, posts go to one after the other."""
 
-    def __init__(self, program: Path, server: Server, stream: str, load: Load) -> None:
-        at = ["--host", HOST, "--port", str(server.port), "--path", f"/api/v1/streams/{stream}/events"]
+    def __init__(self, program: Path, server: Server, streams: Sequence[str], load: Load) -> None:
+        at = ["--host", HOST, "--port", str(server.port)]
+        at += [part for name in streams for part in ("--path", f"/api/v1/streams/{name}/events")]
         self._child = Child([str(program), *at, *load.arguments()])
 
     def __enter__(self) -> Self:

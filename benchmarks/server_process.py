@@ -77,8 +77,12 @@ def installed(app: str) -> bool:
         return False
 
 
-def start(app: str, log: Path, core: int | None, environment: Mapping[str, str]) -> Server:
+def start(
+    app: str, log: Path, core: int | None, environment: Mapping[str, str], url: str | None = None
+) -> Server:
     """Start a server pinned to `core`, its log in the file `log`, with `environment` added; wait until it is healthy.
+
+    With `url` its log is there; `log` names then only what lies beside it.
 
     Raises:
         ServerError: it ended, or did not answer within 30 s.
@@ -87,7 +91,7 @@ def start(app: str, log: Path, core: int | None, environment: Mapping[str, str])
     output = log.with_name(f"{log.stem}-{app}-{port}.out")
     with output.open("wb") as sink:
         process = subprocess.Popen(
-            _command(app, port, log),
+            _command(app, port, url or str(log)),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -105,14 +109,14 @@ def start(app: str, log: Path, core: int | None, environment: Mapping[str, str])
     return server
 
 
-def _command(app: str, port: int, log: Path) -> list[str]:
+def _command(app: str, port: int, log: str) -> list[str]:
     at = ["--host", HOST, "--port", str(port)]
     if app == NAIVE:
         quiet = ["--no-access-log", "--log-level", "warning"]
         return [sys.executable, "-m", "uvicorn", "benchmarks.naive_app:app", *at, *quiet]
     script = Path(sys.executable).with_name("runcast")
     program = [str(script)] if script.exists() else [sys.executable, "-m", "runcast.cli"]
-    return [*program, "serve", *at, "--log", str(log)]
+    return [*program, "serve", *at, "--log", log]
 
 
 def _wait_until_healthy(server: Server) -> None:

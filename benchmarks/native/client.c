@@ -66,7 +66,8 @@ void client_writable(struct client *client, struct shared *shared)
     char request[HEADER_BYTES];
     if (client->state != CLIENT_CONNECTING)
         return;
-    size_t length = ws_request(request, sizeof request, shared->host, shared->path, client->accept);
+    size_t length = ws_request(request, sizeof request, shared->host, shared->paths[client->path],
+                               client->accept);
     if (!length)
         die("the path is too long");
     if (connect_error(client->fd) || send(client->fd, request, length, 0) != (ssize_t)length)

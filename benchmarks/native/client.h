@@ -10,6 +10,7 @@
 #include "tally.h"
 #include "websocket.h"
 
+#define MOST_PATHS 1024
 #define CLOSE_CODES 5000 /* close codes are counted by their number; 1006 stands for a lost connection */
 
 enum client_state { CLIENT_NEW, CLIENT_CONNECTING, CLIENT_UPGRADING, CLIENT_OPEN, CLIENT_CLOSED };
@@ -24,8 +25,9 @@ struct leftover {
 struct client {
     int fd;
     enum client_state state;
-    bool slow;    /* one of the clients that stop reading */
-    bool resting; /* not reading now */
+    unsigned path; /* the index of its own */
+    bool slow;     /* one of the clients that stop reading */
+    bool resting;  /* not reading now */
     char accept[WS_ACCEPT_SIZE];
     struct leftover partial; /* of a frame */
     struct leftover message; /* of a message in several frames */
@@ -36,7 +38,8 @@ struct client {
 struct shared {
     struct sockaddr_in address;
     const char *host; /* for the Host header */
-    const char *path;
+    const char *paths[MOST_PATHS];
+    unsigned path_count;
     struct rules rules;
     struct tally tally;      /* of the clients that always read */
     struct tally slow_tally; /* of those that rest */

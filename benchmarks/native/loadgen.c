@@ -1,11 +1,12 @@
-/* The load generator: many WebSocket clients of one path in one thread.
+/* The load generator: many WebSocket clients in one thread, of one path or spread evenly over several.
 
    usage: loadgen --port P --path /ws/events/bench --clients N [options]; see usage() below.
 
    It prints one JSON line when every client is connected ("ready"), one when every client has caught up
    with events sent after the start ("caught_up"), one for each "report" asked for, and one at the end
-   ("done"). Lines on standard input steer it: "expect N" (end when each client has N events), "resume" (the
-   slow clients read on), "reset" (forget the measurements), "report" (print them), "stop". */
+   ("done"). Lines on standard input steer it: "expect N" (end when each client has N events; with several
+   paths there may be a number for each), "resume" (the slow clients read on), "reset" (forget the
+   measurements), "report" (print them), "stop". */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -22,10 +23,11 @@
 
 #define STDIN_MARK UINT32_MAX
 #define EVENTS_AT_ONCE 512
+#define COMMAND_BYTES 32768 /* a number for each of the most paths */
 
 static void usage(void)
 {
-    die("options: --host A --port P --path /p --clients N [--ramp PER_S] [--expect N] [--timeout S] "
+    die("options: --host A --port P --path /p … --clients N [--ramp PER_S] [--expect N] [--timeout S] "
         "[--check-order] [--slow K] [--slow-seconds S] [--linger-ms MS] [--progress FILE]");
 }
 
@@ -53,15 +55,23 @@ static const struct option OPTIONS[] = {
     {NULL, 0, NULL, 0},
 };
 
-static void take_option(struct run *run, int id, const char *value, const char **host, const char **port)
+static void add_path(struct shared *shared, const char *path)
+{
+    if (shared->path_count == MOST_PATHS)
+        die("no more than %d paths", MOST_PATHS);
+    shared->paths[shared->path_count++] = path;
+}
+
+static void take_option(struct run *run, int id, const char *value, const char **host, const char **port,
+                        uint64_t *expected)
 {
     switch (id) {
     case HOST: *host = value; break;
     case PORT: *port = value; break;
-    case PATH: run->shared.path = value; break;
+    case PATH: add_path(&run->shared, value); break;
     case CLIENTS: run->count = (uint32_t)parse_number("--clients", value, 1, 60000); break;
     case RAMP: run->ramp_per_s = parse_number("--ramp", value, 0, 1e6); break;
-    case EXPECT: run->expected = (uint64_t)parse_number("--expect", value, 0, 1e12); break;
+    case EXPECT: *expected = (uint64_t)parse_number("--expect", value, 0, 1e12); break;
     case TIMEOUT: run->timeout_s = parse_number("--timeout", value, 0, 1e6); break;
     case ORDER: run->shared.rules.check_order = true; break;
     case SLOW: run->slow = (uint32_t)parse_number("--slow", value, 0, 60000); break;
@@ -77,11 +87,13 @@ static void read_options(struct run *run, int argc, char **argv)
     char host_header[64];
     const char *host = "127.0.0.1";
     const char *port = NULL;
+    uint64_t expected = 0;
     int id;
     while ((id = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1)
-        take_option(run, id, optarg, &host, &port);
-    if (optind < argc || !port || !run->shared.path || !run->count || run->slow > run->count)
+        take_option(run, id, optarg, &host, &port, &expected);
+    if (optind < argc || !port || !run->shared.path_count || !run->count || run->slow > run->count)
         usage();
+    run_expect(run, &expected, 1);
     run->shared.address = parse_address(host, port);
     snprintf(host_header, sizeof host_header, "%s:%s", host, port);
     run->shared.host = strdup(host_header);
@@ -103,6 +115,7 @@ static void begin_due(struct run *run)
     while (run->begun < run->count && run->begun < due) {
         uint32_t index = run->begun++;
         struct client *client = &run->clients[index];
+        client->path = index % run->shared.path_count;
         client->slow = client->resting = index < run->slow;
         client_begin(client, &run->shared);
         if (client->state == CLIENT_CONNECTING)
@@ -143,11 +156,23 @@ static void resume_slow(struct run *run)
     run->slow_s = 0;
 }
 
+static void read_expected(struct run *run, const char *numbers)
+{
+    uint64_t expected[MOST_PATHS];
+    unsigned count = 0;
+    char *end;
+    for (; *numbers && count < MOST_PATHS; numbers = end) {
+        expected[count++] = strtoull(numbers, &end, 10);
+        if (end == numbers)
+            die("expect: \"%s\" is no number", numbers);
+    }
+    run_expect(run, expected, count);
+}
+
 static void obey(struct run *run, char *line)
 {
-    uint64_t expected;
-    if (sscanf(line, "expect %" SCNu64, &expected) == 1)
-        run_expect(run, expected);
+    if (strncmp(line, "expect ", 7) == 0)
+        read_expected(run, line + 7);
     else if (strcmp(line, "resume") == 0)
         resume_slow(run);
     else if (strcmp(line, "reset") == 0)
@@ -163,7 +188,7 @@ static void obey(struct run *run, char *line)
 /* Commands are short and written a line at a time, so one read holds whole lines. End of input stops. */
 static void read_commands(struct run *run)
 {
-    char text[1024];
+    char text[COMMAND_BYTES];
     char *rest = NULL;
     ssize_t got = read(STDIN_FILENO, text, sizeof text - 1);
     if (got <= 0) {

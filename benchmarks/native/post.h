@@ -14,7 +14,8 @@ struct post_connection {
     bool connected;
     bool in_flight;
     bool stalled;     /* the socket took only a part of the request */
-    unsigned events;  /* in the post in flight */
+    unsigned events;  /* in the post in flight, … */
+    unsigned path;    /* … and which of the paths it goes to */
     uint64_t sent_ns; /* when the post in flight was begun */
     char *request;
     size_t request_capacity;

@@ -1,4 +1,5 @@
-/* The publisher: posts JSON arrays of stamped events over a few keep-alive connections, in one thread.
+/* The publisher: posts JSON arrays of stamped events over a few keep-alive connections, in one thread. With
+   several paths the posts go to one after the other.
 
    usage: publisher --port P --path /api/v1/streams/session:bench/events [options]; see usage() below.
 
@@ -23,12 +24,16 @@
 
 #define TIMER_MARK UINT32_MAX
 #define MOST_CONNECTIONS 256
+#define MOST_PATHS 1024
 #define ANSWERS_WAIT_NS (10 * NS_PER_S) /* how long answers are waited for at the end */
 #define WINDOW_POLL_NS (NS_PER_MS / 2)
 
 struct publisher {
     struct sockaddr_in address;
-    struct event_shape shape;
+    struct event_shape shape; /* but for its target */
+    const char *paths[MOST_PATHS];
+    uint64_t acknowledged_by_path[MOST_PATHS];
+    unsigned path_count;
     unsigned connections;
     double rate; /* events per second; 0: as fast as answers come */
     double seconds;
@@ -45,6 +50,7 @@ struct publisher {
     uint64_t began_ns;
     uint64_t last_answer_ns;
     uint64_t sent;
+    uint64_t sent_posts;
     uint64_t acknowledged;
     uint64_t failed_posts;
     uint64_t answered_posts;
@@ -57,7 +63,7 @@ struct publisher {
 
 static void usage(void)
 {
-    die("options: --host A --port P --path /p [--connections N] [--events-per-post N] [--rate EVENTS_PER_S] "
+    die("options: --host A --port P --path /p … [--connections N] [--events-per-post N] [--rate EVENTS_PER_S] "
         "[--seconds S] [--events N] [--event-bytes N] [--tag 0..9] [--window N --progress FILE]");
 }
 
@@ -89,12 +95,19 @@ static const struct option OPTIONS[] = {
     {NULL, 0, NULL, 0},
 };
 
+static void add_path(struct publisher *p, const char *path)
+{
+    if (p->path_count == MOST_PATHS)
+        die("no more than %d paths", MOST_PATHS);
+    p->paths[p->path_count++] = path;
+}
+
 static void take_option(struct publisher *p, int id, const char *value, const char **host, const char **port)
 {
     switch (id) {
     case HOST: *host = value; break;
     case PORT: *port = value; break;
-    case PATH: p->shape.target = value; break;
+    case PATH: add_path(p, value); break;
     case POSTS: p->connections = (unsigned)parse_number("--connections", value, 1, MOST_CONNECTIONS); break;
     case PER_POST: p->shape.count = (unsigned)parse_number("--events-per-post", value, 1, 10000); break;
     case RATE: p->rate = parse_number("--rate", value, 0, 1e8); break;
@@ -116,7 +129,7 @@ static void read_options(struct publisher *p, int argc, char **argv)
     int id;
     while ((id = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1)
         take_option(p, id, optarg, &host, &port);
-    if (optind < argc || !port || !p->shape.target || (p->window && !p->progress))
+    if (optind < argc || !port || !p->path_count || (p->window && !p->progress))
         usage();
     if (!p->seconds && !p->events)
         die("one of --seconds and --events is needed");
@@ -216,6 +229,8 @@ static void send_post(struct publisher *p, struct post_connection *post, uint64_
     struct event_shape shape = p->shape;
     if (p->events && p->events - p->sent < shape.count)
         shape.count = (unsigned)(p->events - p->sent);
+    post->path = (unsigned)(p->sent_posts++ % p->path_count);
+    shape.target = p->paths[post->path];
     if (p->rate > 0)
         histogram_add(&p->lag, (now - due_ns(p)) / 1000);
     post_prepare(post, &shape);
@@ -274,6 +289,7 @@ static void take_answer(struct publisher *p, struct post_connection *post)
     uint64_t last = seq ? strtoull(seq + 11, NULL, 10) : 0;
     p->last_seq = last > p->last_seq ? last : p->last_seq;
     p->acknowledged += post->events;
+    p->acknowledged_by_path[post->path] += post->events;
 }
 
 static void take_event(struct publisher *p, const struct epoll_event *event)
@@ -323,7 +339,10 @@ static void print(const struct publisher *p)
     histogram_print(stdout, &p->ack);
     fputs(",\"lag\":", stdout);
     histogram_print(stdout, &p->lag);
-    fputs(",\"failure\":", stdout);
+    fputs(",\"acknowledged_by_path\":[", stdout);
+    for (unsigned path = 0; path < p->path_count; path++)
+        printf("%s%" PRIu64, path ? "," : "", p->acknowledged_by_path[path]);
+    fputs("],\"failure\":", stdout);
     print_json_string(stdout, p->failure);
     printf(",\"cpu_user_s\":%.6f,\"cpu_system_s\":%.6f,\"wall_s\":%.6f}\n", cpu.user_s - p->cpu_began.user_s,
            cpu.system_s - p->cpu_began.system_s, (double)(now_ns() - p->began_ns) / NS_PER_S);

@@ -41,9 +41,12 @@ void run_received(struct run *run, const struct client *client, const struct rea
                seconds_between(run->shared.rules.began_ns, client->reader.caught_up_ns));
 }
 
-void run_expect(struct run *run, uint64_t expected)
+void run_expect(struct run *run, const uint64_t *expected, unsigned count)
 {
-    run->expected = expected;
+    if (count != 1 && count < run->shared.path_count)
+        die("%u numbers of events for %u paths", count, run->shared.path_count);
+    for (unsigned path = 0; path < run->shared.path_count; path++)
+        run->expected[path] = expected[count == 1 ? 0 : path];
 }
 
 void run_reset(struct run *run)
@@ -59,7 +62,8 @@ static uint32_t count_complete(const struct run *run, bool or_closed)
     uint32_t complete = 0;
     for (uint32_t i = 0; i < run->count; i++) {
         const struct client *client = &run->clients[i];
-        bool enough = run->expected && client->reader.events >= run->expected;
+        uint64_t expected = run->expected[client->path];
+        bool enough = expected && client->reader.events >= expected;
         complete += enough || (or_closed && client->state == CLIENT_CLOSED);
     }
     return complete;
@@ -109,7 +113,58 @@ static void print_spread(const char *name, struct spread spread)
     printf(",\"%s\":[%" PRIu64 ",%" PRIu64 "]", name, least, spread.most);
 }
 
-/* Where the clients of a group stand, and whether all have received the very same events in one order. */
+/* What the clients of one path have received. */
+struct path_stand {
+    struct spread events;
+    struct spread last;
+    struct spread hash;
+    uint64_t total;
+    uint32_t clients;
+};
+
+static void print_paths(const struct path_stand *stands, unsigned count)
+{
+    fputs(",\"by_path\":[", stdout);
+    for (unsigned path = 0; path < count; path++) {
+        const struct path_stand *stand = &stands[path];
+        printf("%s{\"clients\":%u,\"events\":%" PRIu64, path ? "," : "", stand->clients, stand->total);
+        print_spread("events_per_client", stand->events);
+        print_spread("last_seq", stand->last);
+        printf(",\"order_hash\":\"%016" PRIx64 "\",\"same_order\":%s}", stand->hash.most,
+               stand->hash.least >= stand->hash.most ? "true" : "false");
+    }
+    fputs("]", stdout);
+}
+
+/* Where the clients of a group stand by their paths, and whether those of each path have received the very
+   same events in one order. */
+static bool print_stands(const struct run *run, bool slow)
+{
+    unsigned count = run->shared.path_count;
+    struct path_stand *stands = must_allocate(NULL, count * sizeof *stands);
+    const struct spread none = {UINT64_MAX, 0};
+    bool same = true;
+    for (unsigned path = 0; path < count; path++)
+        stands[path] = (struct path_stand){.events = none, .last = none, .hash = none};
+    for (uint32_t i = 0; i < run->count; i++) {
+        const struct reader *reader = &run->clients[i].reader;
+        struct path_stand *stand = &stands[run->clients[i].path];
+        if (run->clients[i].slow != slow)
+            continue;
+        stand->clients++;
+        stand->total += reader->events;
+        widen(&stand->events, reader->events);
+        widen(&stand->last, reader->last_seq);
+        widen(&stand->hash, reader->order_hash);
+    }
+    for (unsigned path = 0; path < count; path++)
+        same = same && stands[path].hash.least >= stands[path].hash.most;
+    print_paths(stands, count);
+    free(stands);
+    return same;
+}
+
+/* Where the clients of a group stand. `order_hash` says which order it is if there is one path. */
 static void print_readers(const struct run *run, bool slow)
 {
     struct spread events = {UINT64_MAX, 0}, first = events, last = events, hash = events;
@@ -128,8 +183,9 @@ static void print_readers(const struct run *run, bool slow)
     print_spread("events_per_client", events);
     print_spread("first_seq", first);
     print_spread("last_seq", last);
+    bool same = print_stands(run, slow);
     printf(",\"order_hash\":\"%016" PRIx64 "\",\"same_order\":%s,\"catch_up\":", hash.most,
-           hash.least == hash.most ? "true" : "false");
+           same ? "true" : "false");
     histogram_print(stdout, caught_up);
     free(caught_up);
 }

@@ -14,7 +14,7 @@ struct run {
     double ramp_per_s;  /* connections begun per second; 0: all at once */
     double timeout_s;   /* counted from the start */
     uint64_t linger_ns; /* how long to look for surplus events after the last expected one */
-    uint64_t expected;  /* events per client; 0: not known */
+    uint64_t expected[MOST_PATHS]; /* events per client of each path; 0: not known */
     uint64_t *progress; /* events per client so far, for a publisher that keeps to a window */
 
     int epoll;
@@ -38,7 +38,8 @@ void run_changed(struct run *run, const struct client *client, enum client_state
 /* A client's record was `before`, before a read. */
 void run_received(struct run *run, const struct client *client, const struct reader *before);
 
-void run_expect(struct run *run, uint64_t expected);
+/* Events per client: one number for all paths, or as many as there are paths. */
+void run_expect(struct run *run, const uint64_t *expected, unsigned count);
 
 /* Measure latencies, amounts and CPU from here on. */
 void run_reset(struct run *run);

@@ -43,6 +43,7 @@ from runcast.feeds.system.knowledge import create_knowledge_router
 from runcast.feeds.system.routes import create_system_feed_router
 from runcast.feeds.system.telling import tell_system
 from runcast.feeds.system.wire import system_frames
+from runcast.feeds.tasks.routes import SOCKETS as TASK_SOCKETS
 from runcast.feeds.tasks.routes import create_tasks_router
 from runcast.feeds.tasks.wire import TaskFrames
 from runcast.feeds.workflows.routes import create_workflows_router
@@ -137,6 +138,7 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
         allowed_origins=settings.allowed_origins,
         refused=bus.refused,
         asking=[CHAT_SOCKET],
+        words={TASK_SOCKETS: lambda error: TaskFrames().error(error, bus.now_us()).payload},
     )
     app.state.bus = bus
     complete_openapi(app)

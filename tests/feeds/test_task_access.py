@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from tests.runners import task_program
 from tests.support.clients import RawClient, open_ws, rest_of
+from tests.support.swift import check
 from tests.support.task_server import TaskServer
 
 from runcast.auth.grants import Grants
@@ -33,8 +35,10 @@ def ask(server: TaskServer, secret: str, method: str, path: str, **more: Any) ->
 
 
 def refusal(url: str) -> tuple[str, int | None]:
+    """The one frame that comes, which documented clients can read, and the close code."""
     with RawClient(url) as ws:
         (error,) = ws.messages()
+        assert (check(json.dumps(error)).step, error["error"]) == ("error", True)
         return error["code"], ws.close_code
 
 
@@ -50,6 +54,19 @@ def test_one_sees_what_one_may_read(server: TaskServer) -> None:
     assert [task["task_id"] for task in listed] == ["mine"]
     assert ask(server, mine, "GET", "/api/v1/tasks/other").status_code == 403
     assert server.http.get("/api/v1/tasks/mine").status_code == 401
+
+
+def test_every_refusal_is_a_frame_that_documented_clients_can_read(server: TaskServer) -> None:
+    """Whoever refuses: the gate, which knows the page that asks, or the feed, which knows the task."""
+    nobody = key(server)
+    assert refusal(server.task("mine", api_key=nobody)) == ("forbidden", 1008)
+    assert refusal(server.task("..", api_key=MASTER)) == ("invalid_stream_name", 1008)
+    assert refusal(server.task("mine", api_key=MASTER, after="yesterday")) == ("invalid_cursor", 1008)
+    assert refusal(server.task("mine", ticket="made-up")) == ("unauthenticated", 1008)
+    with open_ws(server.task("mine")) as ws:  # who it is, it never says
+        ws.send("hello")
+        frames, code, _ = rest_of(ws)
+    assert ([check(json.dumps(frame)).step for frame in frames], code) == (["error"], 1008)
 
 
 def test_one_starts_what_one_may_write(server: TaskServer) -> None:

@@ -17,7 +17,7 @@ from runcast.auth.setup import make_authenticator
 from runcast.auth.store import AuthStore
 from runcast.config import Settings
 from runcast.errors import RuncastError
-from runcast.feeds.tasks.routes import create_tasks_router
+from runcast.feeds.tasks.routes import SOCKETS, create_tasks_router
 from runcast.feeds.tasks.wire import TaskFrames
 from runcast.kinds.base import Publish
 from runcast.kinds.task import TASK, from_frame
@@ -74,6 +74,7 @@ class TaskApp:
             holders=Holders(authenticator, settings, self.bus.spawn),
             allowed_origins=settings.allowed_origins,
             refused=self.bus.refused,
+            words={SOCKETS: lambda error: TaskFrames().error(error, self.bus.now_us()).payload},
         )
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
-"""The system kind: what happens to the server as a whole, in the one stream `system:events`.
+"""The system kind: what happens to the server as a whole, in `system:events`; what its nodes are at, in `system:nodes`.
 
-Agents that were registered, documents that were taken in, approvals that people are asked for, and the system's own
-status. It never ends. What is asked of people is told here, too, and answered in the stream of its workflow.
+Agents that were registered, documents that were taken in, approvals that people are asked for, nodes that come and go,
+and the system's own status. It never ends. What is asked of people is told here, too, and answered in the stream of its workflow.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 from runcast.core.event import MAX_ID_CHARS, Event, format_time
 from runcast.errors import InvalidEvent, TooLarge
 from runcast.kinds.base import RESERVED, Fold, Kind, Publish, encode_data, move_reserved
+from runcast.kinds.system_nodes import NODE_RULES, NODES_STATE
 
 EVENTS: Final = "system:events"
 """The stream."""
@@ -157,6 +158,7 @@ _RULES: Final[Mapping[str, Mapping[str, Callable[[str, object], Any]]]] = {
         "comment": _text,
     },
     STATUS_CHANGE: {"status": _required, "previous": _text, "reason": _text},
+    **NODE_RULES,
 }
 
 
@@ -204,4 +206,9 @@ _STEPS: Final[Mapping[str, Callable[[SystemState, Event], None]]] = {
 
 SYSTEM_STATE: Final = Fold("state", 2, SystemState, step, as_json=True)
 
-SYSTEM: Final = Kind(name="system", watch_from="now", normalise=normalise, folds={"state": SYSTEM_STATE})
+SYSTEM: Final = Kind(
+    name="system",
+    watch_from="now",
+    normalise=normalise,
+    folds={"state": SYSTEM_STATE, "nodes": NODES_STATE},
+)

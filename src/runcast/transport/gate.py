@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,7 +24,7 @@ from runcast.transport.address import address_of
 from runcast.transport.credentials import SHOWN, is_secure, set_cookie, take_credentials
 from runcast.transport.guard import Guard
 from runcast.transport.holders import Holders
-from runcast.transport.refusal import refuse
+from runcast.transport.refusal import Words, refuse
 
 logger = logging.getLogger("runcast.auth")
 
@@ -45,6 +45,7 @@ class Gate:
         allowed_origins: of pages, beside the server's own.
         refused: counts refusals by their code.
         asking: paths of WebSockets that ask by themselves who somebody is, and may let them try again.
+        words: how feeds tell their WebSockets' clients of a refusal, by how the paths begin.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Gate:
         allowed_origins: Iterable[str],
         refused: Counter[str],
         asking: Collection[str] = (),
+        words: Mapping[str, Words] | None = None,
     ) -> None:
         self._app = app
+        self._words = words or {}
         self._asking = frozenset(asking)
         self._authenticator = authenticator
         self._holders = holders
@@ -84,7 +87,7 @@ class Gate:
 
     async def _turn_away(self, error: RuncastError, scope: Scope, receive: Receive, send: Send) -> None:
         self._refused[error.code] += 1
-        await refuse(error, scope, receive, send)
+        await refuse(error, scope, receive, send, self._words)
 
     async def _identify(self, scope: Scope) -> tuple[Principal | None, bytes | None]:
         """Who asks, None if they do not say; and a cookie to set, if a ticket was used."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from html import escape
 from http import HTTPStatus
 from typing import Any, Final
@@ -32,21 +33,35 @@ _PAGE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 
+Words = Callable[[RuncastError], bytes]
+"""An error as the clients of one feed read it: the text of a message of its WebSockets."""
 
-async def refuse(error: RuncastError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request or a handshake by `error`."""
+
+async def refuse(
+    error: RuncastError, scope: Scope, receive: Receive, send: Send, words: Mapping[str, Words]
+) -> None:
+    """Answer a request or a handshake by `error`; `words` are feeds' own, by how their WebSockets' paths begin."""
     if scope["type"] == "websocket":
-        await _refuse_socket(error, receive, send)
+        await _refuse_socket(error, _frame(error, _path(scope), words), receive, send)
     elif _is_for_eyes(scope):
         await _page(error)(scope, receive, send)
     else:
         await problem(error, _status(error))(scope, receive, send)
 
 
-async def _refuse_socket(error: RuncastError, receive: Receive, send: Send) -> None:
+async def _refuse_socket(error: RuncastError, frame: bytes, receive: Receive, send: Send) -> None:
     """It is accepted first: a browser is not told why a handshake failed."""
     await receive()
     await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": frame.decode()})
+    code = TRY_AGAIN_LATER if error.retryable else POLICY_VIOLATION
+    await send({"type": "websocket.close", "code": code, "reason": error.code})
+
+
+def _frame(error: RuncastError, path: str, words: Mapping[str, Words]) -> bytes:
+    for beginning, word in words.items():
+        if path.startswith(beginning):
+            return word(error)
     frame: dict[str, Any] = {
         "type": "error",
         "count": 0,
@@ -57,9 +72,11 @@ async def _refuse_socket(error: RuncastError, receive: Receive, send: Send) -> N
     }
     if isinstance(error, InvalidInput) and error.field:
         frame["field"] = error.field
-    await send({"type": "websocket.send", "text": msgspec.json.encode(frame).decode()})
-    code = TRY_AGAIN_LATER if error.retryable else POLICY_VIOLATION
-    await send({"type": "websocket.close", "code": code, "reason": error.code})
+    return msgspec.json.encode(frame)
+
+
+def _path(scope: Scope) -> str:
+    return scope["path"].removeprefix(scope.get("root_path", ""))
 
 
 def _page(error: RuncastError) -> Response:

@@ -30,6 +30,8 @@ from runcast.transport.run_list import Run, RunList, page_document
 
 MAX_BODY_BYTES: Final = 256 * 1024
 MAX_NAME_CHARS: Final = 200
+SOCKETS: Final = "/ws/agent-progress/"
+"""How the paths of tasks' WebSockets begin."""
 
 
 def _stream(request: Request) -> str:
@@ -45,7 +47,7 @@ def create_tasks_router(bus: Bus, service: Tasks) -> APIRouter:
     tasks = _Tasks(bus, service)
     # `:path`: an id with a slash is answered like any other that cannot be, not by a handshake that fails
     router.routes.append(
-        WebSocketRoute("/ws/agent-progress/{task_id:path}", task_socket(bus), name="task_progress")
+        WebSocketRoute(SOCKETS + "{task_id:path}", task_socket(bus), name="task_progress")
     )
     router.post("/api/v1/tasks", summary="Start a task", status_code=HTTPStatus.ACCEPTED)(
         allowed(KNOWN, tasks.start)
@@ -104,7 +106,7 @@ def _named(task_id: str) -> str:
 def _ws_url(request: Request, task_id: str) -> str:
     """The address of the task's socket, on the host that was asked."""
     scheme = "wss" if request.url.scheme == "https" else "ws"
-    return f"{scheme}://{request.url.netloc}/ws/agent-progress/{task_id}"
+    return f"{scheme}://{request.url.netloc}{SOCKETS}{task_id}"
 
 
 def _describe(run: Run[TaskState]) -> dict[str, Any]:

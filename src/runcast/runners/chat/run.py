@@ -17,6 +17,7 @@ from runcast.kinds.base import Publish
 from runcast.kinds.chat import COMMAND, COMPLETE, ERROR, MESSAGE, RETRY, session_id_of
 from runcast.kinds.chat_fields import ASSISTANT, PROCESSING_ERROR
 from runcast.kinds.chat_state import Asked, ChatState
+from runcast.runners.chat.draining import Draining
 from runcast.runners.chat.failure import BROKEN, FORGOTTEN, TOO_SLOW, sentence_of
 from runcast.runners.chat.history import history_before
 from runcast.runners.chat.library import Library
@@ -27,7 +28,14 @@ from runcast.runners.model import LanguageModel
 
 LINGER_S = 1.0
 """After an answer, so long is waited for the next question: who talks to an agent asks again."""
+CLEANUP_S = 0.1
+"""So long a responder that is stopped may take for its own end; what it still does then, nobody waits for."""
+GOODBYE_S = 2.0
+"""So long a process that ends tries to say that an answer broke off."""
 TELLING = "Processing your message..."
+
+_leaving: set[asyncio.Task[None]] = set()
+"""Responders that were stopped and have not ended yet: a task that nothing refers to may vanish."""
 
 
 class Tools(NamedTuple):
@@ -39,6 +47,7 @@ class Tools(NamedTuple):
     find: Callable[[], Responder]
     context_tokens: int
     timeout_s: float
+    draining: Draining
 
 
 class ChatRun:
@@ -57,7 +66,10 @@ class ChatRun:
         self._answer: _Answer | None = None
 
     async def run(self) -> None:
-        """Answer all that is asked, and wait a moment for more. Cancelled, it stops without a word, to go on elsewhere.
+        """Answer all that is asked, and wait a moment for more.
+
+        Cancelled, it stops. An answer of which nothing was told goes on elsewhere; one that has begun to be told cannot,
+        and ends with an error. While the process drains, no next one is begun.
 
         Raises:
             StaleToken: it belongs to another process now.
@@ -72,6 +84,8 @@ class ChatRun:
 
     async def _has_question(self) -> bool:
         self._news.clear()
+        if self._tools.draining.is_on:
+            return False
         if (await self._read()).pending:
             return True
         async with self._claim.resting():
@@ -94,9 +108,20 @@ class ChatRun:
             if any(_concerns(asked, message_id) for message_id in self._cancels):
                 answer.cancel()
             try:
-                await self._publish(*await answer.come_to_end())
+                with self._tools.draining.answering():
+                    await self._publish(*await answer.come_to_end())
+            except asyncio.CancelledError:
+                await self._say_goodbye(answer)
+                raise
             finally:
                 self._answer = None
+
+    async def _say_goodbye(self, answer: _Answer) -> None:
+        """The process ends: say so, unless another one can answer, or has taken over."""
+        if answer.teller.text and not self._claim.lost.is_set():
+            with suppress(LogError, TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._publish(*answer.broken())
 
     def _hear(self, event: Event) -> None:
         if self._answer is not None:
@@ -163,8 +188,8 @@ class _Answer:
         self._tools = tools
         self._told = _Told()
         self._is_cancelled = False
+        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._failure: LogError | None = None
-        self._task: asyncio.Task[None] | None = None
         self._question = _question(claim.stream, tools, state, asked)
         self._attempt = asked.attempt + 1
         self.teller = Teller(claim.stream, asked.answer_id, self._publish_soon, tools.pace, self._give_up)
@@ -172,8 +197,7 @@ class _Answer:
     def cancel(self) -> None:
         """Somebody wants no more of it. Idempotent."""
         self._is_cancelled = True
-        if self._task is not None:
-            self._task.cancel()
+        self._stop()
 
     async def come_to_end(self) -> list[Publish]:
         """Let it be generated; returns what is to be told at its end.
@@ -182,23 +206,36 @@ class _Answer:
             LogError: it cannot be told.
         """
         self._tell(Progress("starting", TELLING), attempt=self._attempt)
-        task = self._task = asyncio.ensure_future(self._generate())
-        if self._is_cancelled:
-            task.cancel()
+        task = asyncio.ensure_future(self._generate())
         try:
-            await asyncio.wait([task])
+            error = await self._outcome(task)
         finally:
-            if not task.done():  # the claim is lost, or the process ends: nothing more is told
+            self._stop()
+            if not task.done():
                 task.cancel()
-                self.teller.close()
-        return self._ending(task)
+                _leaving.add(task)
+                task.add_done_callback(_left)
+            self.teller.close()
+        return self._ending(error)
 
-    def _ending(self, task: asyncio.Task[None]) -> list[Publish]:
-        text = self.teller.close()
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    def broken(self) -> list[Publish]:
+        """What is told if the process ends before the answer does."""
+        return [*self.teller.rest(), _failed(self.asked, BROKEN)]
+
+    async def _outcome(self, task: asyncio.Task[None]) -> BaseException | None:
+        """Wait for its end: what it failed by. A responder that does not end when it is stopped holds up nothing."""
+        wanted = [task, self._stopped]
+        await asyncio.wait(wanted, timeout=self._tools.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return asyncio.CancelledError() if task.cancelled() else task.exception()
+        task.cancel()
+        await asyncio.wait([task], timeout=CLEANUP_S)
+        return asyncio.CancelledError() if self._stopped.done() else TimeoutError()
+
+    def _ending(self, error: BaseException | None) -> list[Publish]:
         if self._failure is not None:
             raise self._failure
-        rest = self.teller.rest()
+        text, rest = self.teller.text, self.teller.rest()
         if error is None or self._is_cancelled:
             return [*rest, _completed(self.asked, text, self._told, cancelled=self._is_cancelled)]
         sentence = TOO_SLOW if isinstance(error, TimeoutError) else sentence_of(error)
@@ -207,8 +244,7 @@ class _Answer:
     async def _generate(self) -> None:
         pieces = self._tools.find()(self._question)
         try:
-            async with asyncio.timeout(self._tools.timeout_s):
-                await self._take(pieces)
+            await self._take(pieces)
         finally:
             close: Any = getattr(pieces, "aclose", None)
             if close is not None:
@@ -228,7 +264,9 @@ class _Answer:
                 self._told.take(piece)
 
     def _tell(self, progress: Progress, **more: Any) -> None:
-        """Without waiting: what is told of an answer keeps its order."""
+        """Without waiting: what is told of an answer keeps its order. Of one that is over, nothing more is."""
+        if self._stopped.done():
+            return
         fields = {
             "message_id": self.asked.answer_id,
             "step": progress.step,
@@ -245,8 +283,18 @@ class _Answer:
 
     def _give_up(self, error: LogError) -> None:
         self._failure = error
-        if self._task is not None:
-            self._task.cancel()
+        self._stop()
+
+    def _stop(self) -> None:
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+
+def _left(task: asyncio.Task[None]) -> None:
+    """A responder has ended after nobody waited for it any more; what it failed by is nobody's matter."""
+    _leaving.discard(task)
+    if not task.cancelled():
+        task.exception()
 
 
 def _question(stream: str, tools: Tools, state: ChatState, asked: Asked) -> Question:

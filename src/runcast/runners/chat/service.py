@@ -12,7 +12,7 @@ import msgspec
 from runcast.auth.allowance import Allowance
 from runcast.config import Settings
 from runcast.core.event import stream_name
-from runcast.errors import Forbidden, InvalidInput, StreamNotFound, TooLarge, TooMany
+from runcast.errors import Forbidden, InvalidInput, Restarting, StreamNotFound, TooLarge, TooMany
 from runcast.kinds.base import Publish
 from runcast.kinds.chat import (
     CHAT,
@@ -29,6 +29,7 @@ from runcast.kinds.chat_index import CHATTER, joined
 from runcast.kinds.chat_state import MAX_MEMBERS, Attachment, ChatState, Person, Turn
 from runcast.live.bus import Bus
 from runcast.log.base import Appended
+from runcast.runners.chat.draining import Draining
 from runcast.runners.chat.failure import EmptyMessage, Occupied
 from runcast.runners.chat.library import Library
 from runcast.runners.chat.load import Load
@@ -92,6 +93,7 @@ class Chats:
             lambda: responder or registered() or orchestrate,
             self._settings.chat_context_tokens,
             self._settings.chat_answer_timeout_s,
+            Draining(bus),
         )
 
     def close(self) -> None:
@@ -150,8 +152,10 @@ class Chats:
             EmptyMessage, InvalidInput, TooLarge: it cannot be said; names the field.
             TooMany: too much in a minute. Occupied: too much of it is not answered yet.
             Forbidden: the conversation is others'.
+            Restarting: this process is about to end.
             LogError: nothing was stored.
         """
+        self._check_running()
         self.check(text, customer_id, attachments)
         self.count(person)
         state = await self.begin(session_id, person)
@@ -176,6 +180,7 @@ class Chats:
         Raises:
             InvalidInput: nothing is known under this id. Others as `say`.
         """
+        self._check_running()
         self.count(person)
         state = await self.state(session_id, person)
         turn = _turn(state, message_id)
@@ -283,9 +288,14 @@ class Chats:
 
     # The runner
 
+    @property
+    def draining(self) -> Draining:
+        """Begin it when the process is about to end: nothing more is answered here, or may be asked here."""
+        return self._tools.draining
+
     async def is_open(self, stream: str) -> bool:
         """See `Runner`."""
-        return bool((await self._states.read(stream)).pending)
+        return not self.draining.is_on and bool((await self._states.read(stream)).pending)
 
     async def is_ending(self, stream: str) -> bool:
         """See `Ending`."""
@@ -319,6 +329,10 @@ class Chats:
                 f"More than {self._settings.chat_rate} messages in a minute; try again in {wait_s:.0f} s.",
                 retry_after_s=wait_s,
             )
+
+    def _check_running(self) -> None:
+        if self.draining.is_on:
+            raise Restarting
 
     def _check_load(self, state: ChatState, person: Person) -> None:
         if len(state.pending) >= MAX_WAITING or (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from math import ceil
 from typing import Any, Final
 
 from runcast.client.backoff import delays
@@ -17,6 +18,8 @@ from runcast.kinds.chat_fields import MAX_ANSWER_CHARS
 LEAST_S: Final = 0.04
 MOST_S: Final = 0.1
 """What is waited for more text between two events, at least and at most."""
+BEAT_S: Final = 0.01
+"""Answers are told on common beats: what is told together is stored in one commit, and a commit costs more than an event."""
 PER_LATENCY: Final = 5.0
 """Times as long as storing one takes: then it is at most a fifth of what the log does for this answer."""
 SMOOTHING: Final = 0.1
@@ -34,6 +37,7 @@ class Pace:
     def __init__(self) -> None:
         self.latency_s = 0.0
         """From handing an event to the log to hearing of it, smoothed."""
+        self._beats: dict[int, list[Callable[[], None]]] = {}
 
     @property
     def group_s(self) -> float:
@@ -43,6 +47,20 @@ class Pace:
     def note(self, latency_s: float) -> None:
         """One was stored."""
         self.latency_s += SMOOTHING * (latency_s - self.latency_s)
+
+    def call_at(self, time_s: float, act: Callable[[], None]) -> None:
+        """Call `act` on the first beat that is not before `time_s`, on the running loop's clock."""
+        beat = ceil(time_s / BEAT_S)
+        waiting = self._beats.get(beat)
+        if waiting is None:
+            waiting = self._beats[beat] = []
+            asyncio.get_running_loop().call_at(beat * BEAT_S, self._strike, beat)
+        waiting.append(act)
+
+    def _strike(self, beat: int) -> None:
+        loop = asyncio.get_running_loop()
+        for act in self._beats.pop(beat):
+            loop.call_soon(act)  # so that none keeps another one from being told
 
 
 class Teller:
@@ -81,7 +99,8 @@ class Teller:
         self._sent_s = -MOST_S
         self._is_on_its_way = False
         self._is_closed = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._is_due = False
+        """A beat is waited for."""
         self._pauses = delays(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         self._failing_since_s: float | None = None
 
@@ -108,7 +127,7 @@ class Teller:
             return
         self._parts.append(text)
         self._chars += len(text)
-        if self._timer is None and not self._is_on_its_way and not self._is_closed:
+        if not self._is_due and not self._is_on_its_way and not self._is_closed:
             self._send_later(self._sent_s + self._pace.group_s)
 
     def hear(self, event: Event) -> None:
@@ -123,9 +142,6 @@ class Teller:
     def close(self) -> str:
         """Tell nothing more; returns all that was fed. Idempotent."""
         self._is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         return self.text
 
     def rest(self) -> list[Publish]:
@@ -137,10 +153,15 @@ class Teller:
         if at_s <= self._loop.time():
             self._send()
         else:
-            self._timer = self._loop.call_at(at_s, self._send)
+            self._is_due = True
+            self._pace.call_at(at_s, self._send_if_open)
+
+    def _send_if_open(self) -> None:
+        self._is_due = False
+        if not self._is_closed:
+            self._send()
 
     def _send(self) -> None:
-        self._timer = None
         begin, end = self._told, min(self._chars, self._told + GROUP_CHARS)
         self._sent_s = self._loop.time()
         self._told, self._is_on_its_way = end, True
@@ -170,7 +191,7 @@ class Teller:
         if is_final or now_s - self._failing_since_s > PATIENCE_S:
             self._fail(error)
         elif not self._is_closed:
-            self._timer = self._loop.call_later(next(self._pauses), self._send)
+            self._send_later(now_s + next(self._pauses))
 
 
 def _whole(text: str) -> tuple[str, str]:
