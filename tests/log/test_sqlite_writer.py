@@ -3,13 +3,14 @@
 import os
 import sqlite3
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
 from tests.log.programs import write_lock
+from tests.support.server import wait_until
 
 from runcast.errors import Busy, StaleToken
 from runcast.log.base import Appended
@@ -88,6 +89,51 @@ def test_statements_are_few(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     log.close()
 
 
+def test_leases_go_into_the_commits_of_events(path: Path) -> None:
+    """A thousand runs that begin at once would otherwise cost a thousand commits, one after the other."""
+    log = SqliteLog(path)
+    log.append([new(0)])
+    statements: list[str] = []
+    with log._file.writer() as connection:
+        connection.set_trace_callback(statements.append)
+    with ThreadPoolExecutor(20) as threads:
+        with write_lock(path):
+            first = _taken(log)
+            leases = [threads.submit(log.acquire, f"runner:chat:{one}", "me", 30.0) for one in range(20)]
+            wait_until(lambda: len(log._writer._queue._jobs) == 20)
+            events = log.append_soon([new(2)])
+        tokens = {lease.result(10).token for lease in leases}  # pyright: ignore[reportOptionalMemberAccess]
+    assert first.result(10)
+    assert events.result(10)
+    assert statements.count("COMMIT") == 2
+    assert len(tokens) == 20
+    log.append([new(3)], lease=log.acquire("runner:chat:3", "me", 30.0))
+    assert numbers(read_events(log, "session:a")) == [0, 1, 2, 3]
+    log.close()
+
+
+def test_what_fails_beside_events_fails_alone(path: Path) -> None:
+    log = SqliteLog(path)
+    with ThreadPoolExecutor(1) as threads:
+        with write_lock(path):
+            first = _taken(log)
+            broken = threads.submit(log.acquire, "runner:\ud800", "me", 30.0)
+            wait_until(lambda: len(log._writer._queue._jobs) == 1)
+            beside = log.append_soon([new(2)])
+        assert isinstance(broken.exception(10), UnicodeEncodeError)
+    assert first.result(10)
+    assert beside.result(10)
+    assert numbers(read_events(log, "session:a")) == [1, 2]
+    log.close()
+
+
+def _taken(log: SqliteLog) -> Future[list[Appended]]:
+    """An event that the writer has taken already; what comes now waits behind it."""
+    future = log.append_soon([new(1)])
+    wait_until(future.running)
+    return future
+
+
 def test_a_batch_that_cannot_be_stored_fails_alone(path: Path) -> None:
     log = SqliteLog(path)
     with write_lock(path):
@@ -124,6 +170,7 @@ def test_a_lease_changes_hands_within_the_queue(path: Path) -> None:
     clock.advance(2)
     with write_lock(path):
         good = log.append_soon([new(1)], lease=mine)
+        wait_until(good.running)
         taken: Future[object] = Future()
         thread = threading.Thread(target=lambda: taken.set_result(log.acquire("runner", "you", 1)))
         thread.start()

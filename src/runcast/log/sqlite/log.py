@@ -28,7 +28,7 @@ from runcast.log.pages import NEWEST
 from runcast.log.rules import STREAMS_MAX, check_keep, check_limit, ttl_us
 from runcast.log.sqlite import reads, sweep, tables
 from runcast.log.sqlite.files import Limits, LogFile
-from runcast.log.sqlite.queue import JOB_BYTES, Job, StreamJob, TableJob
+from runcast.log.sqlite.queue import JOB_BYTES, Job, LoneJob, StreamJob, TableJob
 from runcast.log.sqlite.writer import Writer
 from runcast.log.watchers import Callback
 
@@ -96,7 +96,7 @@ class SqliteLog:
 
     def sweep(self, *, idle_since: int, limit: int = 1_000) -> int:
         def step(left: int) -> int:
-            return self._submit(TableJob(lambda connection: sweep.sweep(connection, idle_since, left)))
+            return self._submit(LoneJob(lambda connection: sweep.sweep(connection, idle_since, left)))
 
         swept = step(limit)
         if swept < limit and self._drop_idle(idle_since, limit):
@@ -109,7 +109,7 @@ class SqliteLog:
         if streams:  # whoever reads there is told first
             self._submit(StreamJob(lambda ledger: ledger.end_idle(streams, idle_since), streams))
         if runs:
-            self._submit(TableJob(lambda connection: sweep.drop_idle(connection, runs, idle_since)))
+            self._submit(LoneJob(lambda connection: sweep.drop_idle(connection, runs, idle_since)))
         return bool(runs)
 
     def _change(self, stream: str, act: Callable[[Ledger], StreamInfo]) -> StreamInfo:
@@ -170,13 +170,13 @@ class SqliteLog:
 
     def watch(self, callback: Callback) -> Callable[[], None]:
         watch = self._writer.announcer.watch
-        job = TableJob(lambda connection: watch(connection, callback), transaction=False)
+        job = LoneJob(lambda connection: watch(connection, callback), transaction=False)
         return self._writer.submit(job, first=True).result()
 
     def acquire(self, name: str, owner: str, ttl_s: float) -> Lease | None:
         ttl = ttl_us(ttl_s)
         return self._submit(
-            TableJob(lambda connection: tables.acquire(connection, name, owner, ttl, self._clock()))
+            TableJob(lambda connection: tables.acquire(connection, name, owner, ttl, self._clock()), name)
         )
 
     def renew(self, leases: Sequence[Lease], ttl_s: float) -> list[bool]:
@@ -185,7 +185,7 @@ class SqliteLog:
         return self._submit(TableJob(lambda connection: tables.renew(connection, leases, ttl, self._clock())))
 
     def release(self, lease: Lease) -> None:
-        self._submit(TableJob(lambda connection: tables.release(connection, lease)))
+        self._submit(TableJob(lambda connection: tables.release(connection, lease), lease.name))
 
     def load_snapshot(self, stream: str, fold: str, version: int) -> Snapshot | None:
         with self._file.reader() as connection:

@@ -34,14 +34,29 @@ class StreamJob:
 
 @dataclass(slots=True, eq=False)
 class TableJob:
-    """Anything else that the writer's thread does by itself; without `transaction` the log is not locked for it."""
+    """What lies beside the streams; it goes into the transaction of what is taken with it, after changes of streams.
+
+    `lease` names one that may change hands: what is appended under it, and was queued later, is not taken with it.
+    """
+
+    act: Callable[[sqlite3.Connection], Any]
+    lease: str = ""
+    future: Future[Any] = field(default_factory=Future[Any])
+
+
+@dataclass(slots=True, eq=False)
+class LoneJob:
+    """Anything else that the writer's thread does by itself: in a transaction of its own, or without any.
+
+    It may change streams behind the ledger's back, of which nothing is taken for granted after a transaction of it.
+    """
 
     act: Callable[[sqlite3.Connection], Any]
     transaction: bool = True
     future: Future[Any] = field(default_factory=Future[Any])
 
 
-Job = StreamJob | TableJob
+Job = StreamJob | TableJob | LoneJob
 
 
 class JobQueue:
@@ -64,7 +79,7 @@ class JobQueue:
 
         Raises:
             Busy: there would be too many bytes. A job that is too large by itself goes in when nothing waits, and
-                a `TableJob` at any time: somebody waits for each, so they are as few as threads.
+                others at any time: somebody waits for each, so they are as few as threads.
             LogClosed: after `close`.
         """
         with self._wake:
@@ -81,7 +96,7 @@ class JobQueue:
             self._wake.notify()
 
     def take(self, timeout_s: float | None) -> list[Job] | None:
-        """What goes into the next transaction: one `TableJob`, or as many `StreamJob`s as there is room for.
+        """What goes into the next transaction: one `LoneJob`, or as many of the others as there is room for.
 
         Empty if nothing has come for `timeout_s` seconds, or all was cancelled; None after `close`, once all is
         taken.
@@ -113,13 +128,19 @@ class JobQueue:
             self._wake.notify()
 
     def _pop_group(self) -> list[Job]:
-        first = self._jobs.popleft()
-        group = [first]
-        events, size = _events(first), _bytes(first)
-        while isinstance(first, StreamJob) and self._jobs and isinstance(self._jobs[0], StreamJob):
-            events += _events(self._jobs[0])
-            size += _bytes(self._jobs[0])
+        group = [self._jobs.popleft()]
+        if isinstance(group[0], LoneJob):
+            return group
+        events, size = _events(group[0]), _bytes(group[0])
+        leases = {group[0].lease} if isinstance(group[0], TableJob) else set[str]()
+        while self._jobs and not isinstance(job := self._jobs[0], LoneJob):
+            events += _events(job)
+            size += _bytes(job)
             if events > self._limits.commit_events or size > self._limits.commit_bytes:
+                break
+            if isinstance(job, TableJob):
+                leases.add(job.lease)
+            elif job.lease and job.lease.name in leases:
                 break
             group.append(self._jobs.popleft())
         return group

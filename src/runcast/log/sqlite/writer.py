@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from runcast.errors import LogError, LogReadOnly
 from runcast.log.base import LogStatistics
@@ -22,7 +22,7 @@ from runcast.log.sqlite.append import Appender, Outcome
 from runcast.log.sqlite.checkpoint import Checkpointer
 from runcast.log.sqlite.errors import is_busy, log_error
 from runcast.log.sqlite.files import Limits, LogFile, pause
-from runcast.log.sqlite.queue import Job, JobQueue, StreamJob, TableJob
+from runcast.log.sqlite.queue import Job, JobQueue, LoneJob, StreamJob, TableJob
 
 _logger = logging.getLogger("runcast.log")
 
@@ -65,7 +65,7 @@ class Writer:
             LogClosed: after `close`.
             LogReadOnly: the file may not be written.
         """
-        if self._file.read_only and not (isinstance(job, TableJob) and not job.transaction):
+        if self._file.read_only and not (isinstance(job, LoneJob) and not job.transaction):
             raise LogReadOnly(f"{self._file.path} may only be read by this process.")
         self._queue.put(job, first=first)
         if self._thread is None:
@@ -114,16 +114,19 @@ class Writer:
     def _do(self, group: list[Job]) -> None:
         if not group:
             self.announcer.listen()
-        elif isinstance(group[0], TableJob):
+        elif isinstance(group[0], LoneJob):
             self._do_alone(group[0])
         else:
-            self._do_together(cast("list[StreamJob]", group))
+            self._do_together(
+                [job for job in group if isinstance(job, StreamJob)],
+                [job for job in group if isinstance(job, TableJob)],
+            )
 
     @property
     def _poll_s(self) -> float | None:
         return self._limits.poll_ms / 1000 if self.announcer.watchers else None
 
-    def _do_alone(self, job: TableJob) -> None:
+    def _do_alone(self, job: LoneJob) -> None:
         try:
             if job.transaction:
                 with self._transaction() as connection:
@@ -137,22 +140,27 @@ class Writer:
         else:
             job.future.set_result(answer)
 
-    def _do_together(self, jobs: list[StreamJob]) -> None:
+    def _do_together(self, of_streams: list[StreamJob], of_tables: list[TableJob]) -> None:
+        jobs = [*of_streams, *of_tables]
         try:
             with self._transaction() as connection:
-                outcome = self._appender.apply(connection, jobs)
+                outcome = self._appender.apply(connection, of_streams) if of_streams else None
+                answers = [job.act(connection) for job in of_tables]
         except Exception as error:  # noqa: BLE001 - the thread's root; the callers get it
             explained = self._explained(error)
             if isinstance(explained, LogError) or len(jobs) == 1:
                 _answer(jobs, [explained] * len(jobs))
                 return
-            for job in jobs:  # one of them is to blame, and fails alone
-                self._do_together([job])
+            for job in of_streams:  # one of them is to blame, and fails alone
+                self._do_together([job], [])
+            for job in of_tables:
+                self._do_together([], [job])
         else:
             try:
-                self._committed(jobs, outcome)
+                if outcome is not None:
+                    self._committed(of_streams, outcome)
             finally:
-                _answer(jobs, outcome.results)
+                _answer(jobs, [*(outcome.results if outcome else ()), *answers])
 
     def _committed(self, jobs: list[StreamJob], outcome: Outcome) -> None:
         ledger = outcome.ledger
@@ -223,7 +231,7 @@ def _begin(connection: sqlite3.Connection, *, last_try: bool) -> bool:
     return True
 
 
-def _answer(jobs: Iterable[StreamJob], results: Iterable[Any]) -> None:
+def _answer(jobs: Iterable[StreamJob | TableJob], results: Iterable[Any]) -> None:
     for job, result in zip(jobs, results, strict=True):
         if isinstance(result, BaseException):
             job.future.set_exception(result)
