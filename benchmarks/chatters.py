@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -30,6 +31,11 @@ class Heard:
     whole_first_ms: list[float] = field(default_factory=list[float])
     """From the question to the first token of its answer."""
     cancel_ms: list[float] = field(default_factory=list[float])
+    all_from_s: float = inf
+    """When all had asked, until the first answer came to its end: then all are being answered at once, …"""
+    all_until_s: float = 0.0
+    tokens_of_all: int = 0
+    """… and so many tokens came."""
     frames: int = 0
     byte_count: int = 0
     completed: int = 0
@@ -147,6 +153,9 @@ class _Chatter(asyncio.Protocol):
         found = TOKEN.search(payload)
         stamps = [float(stamp) for stamp in STAMP.findall(found[1])] if found else []
         heard.latencies_ms += [(now - stamp) * 1000 for stamp in stamps]
+        if now >= heard.all_from_s and not heard.completed:
+            heard.tokens_of_all += len(stamps)
+            heard.all_until_s = now
         if self.began_s and stamps:
             heard.whole_first_ms.append((now - self.began_s) * 1000)
             heard.first_ms.append((now - stamps[0]) * 1000)
@@ -176,17 +185,18 @@ async def _chat(port: int, paths: list[str], pipe: Connection) -> None:
     while (order := await asyncio.to_thread(pipe.recv)) is not None:
         heard[0] = Heard()
         if order[0] == "ask":
-            await _ask_all(chatters, *order[1:])
+            await _ask_all(chatters, heard[0], *order[1:])
         else:
             await _take_turns(chatters[0], *order[1:])
         pipe.send(heard[0])
 
 
-async def _ask_all(chatters: list[_Chatter], text: str, over_s: float, wait_s: float) -> None:
+async def _ask_all(chatters: list[_Chatter], heard: Heard, text: str, over_s: float, wait_s: float) -> None:
     until_s = time.monotonic() + wait_s
     for chatter in chatters:
         chatter.ask(text)
         await asyncio.sleep(over_s / len(chatters))
+    heard.all_from_s = time.monotonic()
     for chatter in chatters:
         try:
             await asyncio.wait_for(chatter.done.wait(), max(0.0, until_s - time.monotonic()))

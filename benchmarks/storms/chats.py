@@ -26,6 +26,7 @@ COLUMNS = [
     Column("chats", count("chats")),
     Column("wanted/s", count("wanted_per_s")),
     Column("tokens/s", count("tokens_per_s")),
+    Column("all at once", count("tokens_per_s_of_all")),
     Column("appends/s", count("appends_per_s")),
     Column("frames/s", count("frames_per_s")),
     Column("MB/s", number("megabytes_per_s")),
@@ -33,6 +34,7 @@ COLUMNS = [
     Column("p99", millis("p99_ms")),
     Column("max", millis("max_ms")),
     Column("RSS +MB", number("growth_megabytes")),
+    Column("µs/append", count("cpu_us_per_append")),
     Column("server CPU", cpu("server")),
 ]
 ENVIRONMENT = {
@@ -48,7 +50,8 @@ ASK_OVER_S = 5.0
 def run(bench: Bench) -> Table:
     """Rows: with and without `partial_response`. Tokens are timed from when the model gives them to the client's read.
 
-    Rates are over the whole time, in the first seconds of which the conversations begin one after the other.
+    Rates are over the whole time, in the first seconds of which the conversations begin one after the other; `all at
+    once` counts from when all had begun until the first one came to its end.
     """
     options = bench.options
     table = bench.table(
@@ -89,12 +92,16 @@ def _play(bench: Bench, server: Server, mode: str, paths: Sequence[str], notes: 
     if len(heard.latencies_ms) != tokens * len(paths):
         notes.append(f"{mode}: {len(heard.latencies_ms):,} of {tokens * len(paths):,} tokens came.")
     latencies = sorted(heard.latencies_ms) or [0.0]
+    appends = _events(server.log) - events
+    all_s = heard.all_until_s - heard.all_from_s
     return {
         "mode": mode,
         "chats": len(paths),
         "wanted_per_s": len(paths) * options.chat_rate,
         "tokens_per_s": len(latencies) / wall_s,
-        "appends_per_s": (_events(server.log) - events) / wall_s,
+        "tokens_per_s_of_all": heard.tokens_of_all / all_s if all_s > 0 else 0.0,
+        "appends_per_s": appends / wall_s,
+        "cpu_us_per_append": cpu_s / max(appends, 1) * 1e6,
         "frames_per_s": heard.frames / wall_s,
         "megabytes_per_s": heard.byte_count / wall_s / 1e6,
         "p50_ms": _quantile(latencies, 0.5),

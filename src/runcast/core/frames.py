@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterable
 from typing import Final
@@ -12,6 +13,8 @@ PING: Final = 0x9
 
 _FIN = 0x80
 _RSV1 = 0x40  # "this message is deflated", RFC 7692 §6
+_head_of_16_bits = struct.Struct(">BBH").pack
+_head_of_64_bits = struct.Struct(">BBQ").pack
 _EMPTY_BLOCK = b"\x00\x00\xff\xff"
 
 DEFLATE_MIN_BYTES = 256
@@ -27,8 +30,8 @@ def header(opcode: int, length: int, *, rsv1: bool = False) -> bytes:
     if length < 126:
         return bytes((first, length))
     if length < 0x1_0000:
-        return bytes((first, 126)) + length.to_bytes(2, "big")
-    return bytes((first, 127)) + length.to_bytes(8, "big")
+        return _head_of_16_bits(first, 126, length)
+    return _head_of_64_bits(first, 127, length)
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -31,8 +31,10 @@ class Pacing:
 
     def flushed(self, began: float, ended: float) -> None:
         """A flush ran from `began` to `ended`."""
-        rest = min(max(0.0, ended - began), self.window_s)
-        self._not_before = max(ended + rest, began + self.interval_s)
+        rest = min(ended - began, self.window_s)
+        self._not_before = ended + rest if rest > 0.0 else ended
+        if self.interval_s:
+            self._not_before = max(self._not_before, began + self.interval_s)
 
 
 def limit_rate(batch_size: int, interval_s: float, max_rate: int) -> tuple[int, float]:

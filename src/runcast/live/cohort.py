@@ -157,13 +157,7 @@ class Cohort:
         if not self._pending:
             return
         began = self._loop.time()
-        limit = self.wish.at_once(self._pending)
-        taken, self._pending = self._pending[:limit], self._pending[limit:]
-        self._pending_bytes = sum(len(piece.data) for piece in self._pending)
-        if self._pending:
-            self.flushed, self.position = taken[-1].place, taken[-1].position
-        else:
-            self._stand_at_tail()
+        taken = self._take()
         self._pacing.flushed(began, began)  # a member that leaves from within its write keeps the pace
         self._write(self.chunk(taken))
         self._pacing.flushed(began, self._loop.time())
@@ -222,12 +216,25 @@ class Cohort:
 
     def _pend(self, encoding: Encoding) -> None:
         pieces = self.select(encoding)
-        self._pending.extend(pieces)
-        self._pending_bytes += sum(len(piece.data) for piece in pieces)
+        self._pending += pieces
+        for piece in pieces:
+            self._pending_bytes += len(piece.data)
         overflow = len(self._pending) > RING_MAX_EVENTS or self._pending_bytes > RING_MAX_BYTES
         if overflow and self.wish.interval_s:  # they take less than comes: let them read at their own pace
             for member in self.members:
                 member.fall_behind()
+
+    def _take(self) -> list[Piece]:
+        """What a flush writes now, of what is pending."""
+        limit = self.wish.at_once(self._pending)
+        taken, self._pending = self._pending[:limit], self._pending[limit:]
+        if self._pending:
+            self._pending_bytes = sum(len(piece.data) for piece in self._pending)
+            self.flushed, self.position = taken[-1].place, taken[-1].position
+        else:
+            self._pending_bytes = 0
+            self._stand_at_tail()
+        return taken
 
     def _schedule(self) -> None:
         delay = self._pacing.delay(self._loop.time())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -177,13 +176,7 @@ class Hub:
 
     def announce(self, records: list[Record]) -> None:
         """Take what was committed, in order of positions."""
-        by_topic: defaultdict[str, list[Record]] = defaultdict(list)
-        for record in records:
-            stream = record.stream
-            for name in (stream, stream[: stream.index(":")] + ":*", "*:*"):
-                if name in self._topics or name in self._opening or name in self.bells or name in self.taps:
-                    by_topic[name].append(record)
-        for name, concerned in by_topic.items():
+        for name, concerned in self._sort(records).items():
             self.bells.ring(name)
             for tap in self.taps.get(name, ()):
                 tap(concerned)
@@ -191,6 +184,30 @@ class Hub:
                 self._topics[name].announce(concerned)
             elif name in self._opening:
                 self._opening[name].extend(concerned)
+
+    def _sort(self, records: list[Record]) -> dict[str, list[Record]]:
+        """The records by the names of the scopes that somebody here wants to hear of: streams, then firehoses."""
+        topics, opening, bells, taps = self._topics, self._opening, self.bells, self.taps
+        of_streams: dict[str, list[Record]] = {}
+        of_kinds: dict[str, list[Record]] = {}
+        for record in records:
+            stream = record.stream
+            if stream in of_streams:
+                of_streams[stream].append(record)
+            elif stream in topics or stream in opening or stream in taps or stream in bells:
+                of_streams[stream] = [record]
+            kind = stream[: stream.index(":")]
+            if kind in of_kinds:
+                of_kinds[kind].append(record)
+            else:
+                of_kinds[kind] = [record]
+        firehoses = {"*:*": records, **{f"{kind}:*": concerned for kind, concerned in of_kinds.items()}}
+        of_streams |= {
+            name: concerned
+            for name, concerned in firehoses.items()
+            if name in topics or name in opening or name in taps or name in bells
+        }
+        return of_streams
 
     def topic(self, scope: Scope) -> Topic | None:
         """The topic of a scope that somebody here subscribes to."""

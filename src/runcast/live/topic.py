@@ -106,9 +106,10 @@ class Topic:
 
     def wake(self) -> None:
         """Let those look again who wait for something to read."""
-        parked, self._parked = self._parked, set()
-        for subscriber in parked:
-            subscriber.read_on()
+        if self._parked:
+            parked, self._parked = self._parked, set()
+            for subscriber in parked:
+                subscriber.read_on()
 
     def _offer(self, run: _Run) -> None:
         if run:

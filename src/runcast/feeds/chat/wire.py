@@ -96,6 +96,8 @@ class ChatFrames(FlatFrames):
     def messages(self, pieces: Sequence[Piece], now_us: int) -> list[Message]:
         """One for each piece, but one for consecutive tokens of one answer."""
         del now_us
+        if len(pieces) == 1 and (self._partial is None or not pieces[0].data.startswith(_TOKEN)):
+            return [Message(pieces[0].data, pieces[0].cursor)]
         messages: list[Message] = []
         run: list[Piece] = []
         for piece in pieces:
