@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.support.commands import Run
 from tests.support.process import RUNCAST, clean_env, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.server import ThreadServer, in_background
 
 from runcast.cli import doctor_log
@@ -127,6 +128,32 @@ def test_who_answers_at_the_port(look: Any, tmp_path: Path) -> None:
         code, found = look(port=other.server_port)
         assert (code, found["port"][0][0]) == (0, "warn")
         assert "another program" in found["port"][0][1]
+
+
+def test_no_password_is_told(look: Any) -> None:
+    url = "redis://me:s3cret@127.0.0.1:1/0?wait_s=0"
+    sentinel = "redis+sentinel://127.0.0.1:1/name?sentinel_password=s3cret&wait_s=0"
+    for log in (url, sentinel):
+        code, found = look(
+            RUNCAST_LOG=log, REDIS_URL=url, CELERY_BROKER_URL=url, RUNCAST_JWKS_URL="https://u:s3cret@h/"
+        )
+        assert code == 1
+        assert "s3cret" not in json.dumps(found)
+        assert "://(hidden)@127.0.0.1:1/0" in json.dumps(found["settings"])
+        assert found["log"][0][0] == "fail"
+
+
+@pytest.mark.needs("redis-server")
+def test_a_log_on_redis_is_looked_at(look: Any) -> None:
+    with RedisServer() as server:
+        server.client.config_set("requirepass", "s3cret")
+        place = f"127.0.0.1:{server.port}"
+        code, found = look(RUNCAST_LOG=f"redis://:s3cret@{place}")
+        assert (code, found["log"]) == (0, [("ok", f"redis://{place} answers ")])
+        assert found["log health"][0][0] == "warn"
+        assert "appendonly yes" in found["log health"][0][1]
+        code, found = look(RUNCAST_LOG=f"redis://:wrong@{place}")
+        assert (code, found["log"][0][0]) == (1, "fail")
 
 
 def test_a_port_that_is_held_and_does_not_answer(look: Any, monkeypatch: pytest.MonkeyPatch) -> None:

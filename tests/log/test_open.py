@@ -1,6 +1,7 @@
 """How a log is named."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,16 @@ def test_settings_are_passed_on(tmp_path: Path) -> None:
     log.close()
     with pytest.raises(TypeError):
         open_log(tmp_path / "log.db", no_such_setting=1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are others there")
+def test_a_new_log_is_its_owners_alone(tmp_path: Path) -> None:
+    """Conversations lie in it."""
+    path = tmp_path / "log.db"
+    with closing(SqliteLog(path)) as log:
+        log.append([new(1)])
+        assert {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {
+            "log.db": 0o600,
+            "log.db-shm": 0o600,
+            "log.db-wal": 0o600,
+        }

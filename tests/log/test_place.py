@@ -6,7 +6,7 @@ import platformdirs
 import pytest
 
 from runcast.errors import ConfigError
-from runcast.log.place import data_folder, log_file, spool_folder
+from runcast.log.place import beside, data_folder, log_file, spool_folder
 
 
 @pytest.mark.parametrize("data", [None, "", "/x/data", "relative", "/with space"])
@@ -39,3 +39,24 @@ def test_names_of_logs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_names_of_none(name: str) -> None:
     with pytest.raises(ConfigError, match="log:"):
         log_file(name)
+
+
+def test_what_lies_beside_a_log_on_redis_depends_on_which_log_it_is() -> None:
+    place = beside("redis://db.internal:6379/0")
+    assert place is not None
+    assert place.parent == data_folder()
+    for same in (
+        "redis://me:s3cret@db.internal:6379/0",
+        "redis://me:s3@cret@db.internal:6379/0?replicas=1&wait_s=30",
+        "redis://db.internal:6379/0?name=runcast",
+    ):
+        assert beside(same) == place
+    others = {
+        beside(f"redis://{other}")
+        for other in ("db.internal:6379/1", "db:6379/0", "db.internal:6379/0?name=b")
+    }
+    assert len(others) == 3
+    assert place not in others
+    assert beside("redis://:pw@h?wait_s=1&name=b") == beside("redis://h?name=b")
+    assert beside("/a/b.db") == Path("/a/b.db")
+    assert beside("memory:") is None

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.log.programs import query, write_lock
 from tests.support.process import RUNCAST, ServeProcess, clean_env, run_runcast
+from tests.support.redis_server import RedisServer
 from tests.support.server import WAIT_S, wait_until
 
 from runcast.cli.hook import last_failures
@@ -249,9 +250,7 @@ def test_closed_streams(path: Path) -> None:
     assert ids(path) == ["toolu_1"]
 
 
-@pytest.mark.parametrize(
-    "log", ["/proc/nothing/log.db", "/dev/null/log.db", "memory:", "redis://x", "{home}"]
-)
+@pytest.mark.parametrize("log", ["/proc/nothing/log.db", "/dev/null/log.db", "memory:", "http://x", "{home}"])
 def test_a_log_that_cannot_be_is_noted_elsewhere(log: str, home: Path) -> None:
     named = log.format(home=home)
     run_hook(body(), RUNCAST_LOG=named, HOME=str(home), XDG_DATA_HOME=str(home))
@@ -393,3 +392,13 @@ def test_a_msgspec_that_cannot_be_imported_in_part_is_imported_whole() -> None:
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said == "{}\n"
+
+
+@pytest.mark.needs("redis-server")
+def test_what_is_told_to_a_log_on_redis_is_taken_there_by_a_server(home: Path) -> None:
+    with RedisServer() as redis:
+        env = {"RUNCAST_LOG": redis.url, "HOME": str(home), "XDG_DATA_HOME": ""}
+        run_hook(body(), **env)
+        run_hook(body(2), **env)
+        with ServeProcess(redis.url, env=env) as server:
+            wait_until(lambda: len(server.get("/api/sessions/s1/events")["events"]) == 2, "both events")

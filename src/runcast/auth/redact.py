@@ -15,7 +15,8 @@ HIDDEN: Final = "(hidden)"
 
 _NAMES: Final = "token|api_key|ticket|password|refresh_token|access_token"
 _PATTERNS: Final = (
-    re.compile(rf"\b((?:{_NAMES})=)[^&\s'\"]+", re.IGNORECASE),  # in an address
+    re.compile(rf"((?:\b|_)(?:{_NAMES})=)[^&\s'\"]+", re.IGNORECASE),  # in an address
+    re.compile(r"(://)[^/?#@\s'\"]*(?=@)"),  # before a host
     re.compile(rf"((?:{_NAMES})%3D)[^&%\s'\"]+", re.IGNORECASE),  # in an address within an address
     re.compile(
         rf"((?:\\?[\"'])(?:{_NAMES})(?:\\?[\"'])\s*:\s*(?:\\?[\"']))[^\"'\\]+", re.IGNORECASE

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from runcast.auth.redact import redact
 from runcast.cli.doctor_findings import Finding, fail, ok, warn
 from runcast.cli.output import plural
 from runcast.cli.usage import WRITABLE
 from runcast.config import Settings
 from runcast.errors import Busy, LogCorrupt, LogFull, LogReadOnly, LogTooNew, RuncastError
-from runcast.log.open import open_log
-from runcast.log.place import log_file, spool_folder
+from runcast.log.open import open_log, persistence_warning
+from runcast.log.place import beside, is_redis, log_file, spool_folder
 from runcast.log.sqlite.errors import log_error
 from runcast.log.sqlite.mounts import refuse_network
 from runcast.sources.spool import waits
@@ -27,12 +28,16 @@ CHECK_S = 5.0
 LONG_WAL = 64 * MIB
 LITTLE_SPACE = 1024 * MIB
 NO_SPACE = 64 * MIB
+REDIS_WAIT_S = 3.0
 CHECK_STEPS = 10_000
 """Steps of SQLite's machine between two looks at the clock."""
 
 
 def look_at_log(settings: Settings) -> Iterator[Finding]:
-    """Its file, its health, and the disk that it lies on."""
+    """Its file, its health, and the disk that it lies on; of a log on Redis, whether it can be used and what it keeps."""
+    if is_redis(settings.log):
+        yield from _redis(settings.log)
+        return
     try:
         path = log_file(settings.log)
         if path is None:
@@ -49,7 +54,7 @@ def look_at_log(settings: Settings) -> Iterator[Finding]:
 def look_at_spool(settings: Settings) -> Iterator[Finding]:
     """Events of hooks that could not be stored at once."""
     try:
-        path = log_file(settings.log)
+        path = beside(settings.log)
     except RuncastError:
         return  # told with the log
     if path is None:
@@ -71,6 +76,20 @@ def look_at_spool(settings: Settings) -> Iterator[Finding]:
         )
     elif not aside:
         yield ok("spool", "nothing waits")
+
+
+def _redis(url: str) -> Iterator[Finding]:
+    try:
+        with closing(open_log(url, wait_s=REDIS_WAIT_S)) as log:
+            yield ok("log", f"{log.url} answers")
+            if warning := persistence_warning(log):
+                yield warn(
+                    "log health", warning, "docs/redis.md says what can be lost, and how to set Redis."
+                )
+    except RuncastError as error:
+        yield fail(
+            "log", redact(str(error)), "See that Redis runs there, and that RUNCAST_LOG says how to log in."
+        )
 
 
 def _file(path: Path) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from runcast import __version__
+from runcast.auth.redact import HIDDEN, redact
 from runcast.cli.access import TOKEN_VARIABLE, URL_VARIABLE
 from runcast.cli.doctor_findings import Finding, fail, ok, warn
 from runcast.cli.output import plural
@@ -159,10 +160,10 @@ def _keys(settings: Settings) -> int:
     """How many keys beside the log count now."""
     from runcast.auth.keys import ApiKeys
     from runcast.auth.store import AuthStore
-    from runcast.log.place import auth_file
+    from runcast.log.place import auth_file, beside
 
     try:
-        log = log_file(settings.log)
+        log = beside(settings.log)
     except RuncastError:
         return 0  # told with the log
     if log is None or not auth_file(log).exists():
@@ -199,7 +200,7 @@ def _settings_that_are_set(environ: Mapping[str, str]) -> Iterator[Finding]:
         name = next((name for name in env_names(field) if environ.get(name)), None)
         if name is not None:
             secret = any(word in name for word in SECRET_WORDS)
-            yield ok("settings", f"{field} = {'(hidden)' if secret else environ[name]}, from {name}")
+            yield ok("settings", f"{field} = {HIDDEN if secret else redact(environ[name])}, from {name}")
 
 
 def _settings_that_are_none(environ: Mapping[str, str]) -> Iterator[Finding]:

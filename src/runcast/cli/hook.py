@@ -79,18 +79,23 @@ def _run(started: float) -> None:
 
     import_lean()
     from runcast.errors import ConfigError
-    from runcast.log.place import log_file
+    from runcast.log.place import beside, is_redis
     from runcast.sources.claude_code.hooks import decode_hook, publishes_of
 
     if sys.argv[2:3] != ["claude-code"]:
         raise ConfigError(f"hook: {' '.join(sys.argv[2:])} is not known; known is claude-code.")
-    path = log_file(_log_name())
+    path = beside(_log_name())
     if path is None:
         raise ConfigError(
             "RUNCAST_LOG is memory:, which belongs to the server's process; a hook needs a file."
         )
     now_us = time.time_ns() // 1000
     events = publishes_of(decode_hook(body), now_us)
+    if is_redis(
+        _log_name()
+    ):  # to reach it takes longer than an agent should wait: a server here takes it along
+        _keep(path, events, now_us)
+        return
     try:
         log = _append(path, events, started)
     except Exception as error:  # noqa: BLE001 - whatever it is, the event is not to be lost for it
@@ -145,13 +150,13 @@ def _store(log: LogOnce, events: Sequence[Publish]) -> None:
     log.append([accept(SESSION, event, now_us, EVENT_MAX_BYTES) for event in events])
 
 
-def _keep(path: Path, events: Sequence[Publish], now_us: int, error: Exception) -> None:
+def _keep(path: Path, events: Sequence[Publish], now_us: int, error: Exception | None = None) -> None:
     """Leave `events` in the spool. Why is noted, unless the log was only busy."""
     from runcast.errors import Busy
     from runcast.log.place import spool_folder
     from runcast.sources.spool import put
 
-    if not isinstance(error, Busy):
+    if error is not None and not isinstance(error, Busy):
         _note(error)
     put(spool_folder(path), events, now_us)
 
@@ -175,11 +180,11 @@ def _note(error: BaseException) -> None:
 def _folders(log: str) -> list[Path]:
     """Where failures are noted: the first one that can be written."""
     from runcast.errors import ConfigError
-    from runcast.log.place import data_folder, log_file
+    from runcast.log.place import beside, data_folder
 
     folders = [data_folder()]
     try:
-        path = log_file(log)
+        path = beside(log)
     except ConfigError:
         return folders
     return folders if path is None else list(dict.fromkeys([path.absolute().parent, *folders]))

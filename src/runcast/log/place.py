@@ -47,10 +47,21 @@ def is_redis(url: str | os.PathLike[str]) -> bool:
     return bool(colon) and scheme in REDIS_SCHEMES
 
 
+def for_others(given: str, url: str) -> str:
+    """By what another process finds the same log: what the settings call it if that is a Redis, for `url` has no
+    credentials and no options; else its `url`, which has the absolute path.
+
+    Args:
+        given: `Settings.log`.
+        url: `EventLog.url` of the log that was opened by that name.
+    """
+    return given if is_redis(given) and is_redis(url) else url
+
+
 def beside(url: str | os.PathLike[str]) -> Path | None:
     """The name beside which is kept what belongs to a log and lies elsewhere: users, knowledge, attachments.
 
-    A log's file; for one on Redis a name in the user's data, made from its address without the credentials in it;
+    A log's file; for one on Redis a name in the user's data, made from its address without credentials and options;
     None for `memory:`.
 
     Raises:
@@ -60,8 +71,10 @@ def beside(url: str | os.PathLike[str]) -> Path | None:
         return log_file(url)
     import hashlib  # noqa: PLC0415 - a hook, which needs no Redis, has no time for it
 
-    scheme, _, rest = os.fspath(url).partition("://")
-    address = rest.rpartition("@")[2]
+    place, _, query = os.fspath(url).partition("?")
+    scheme, _, address = place.partition("://")
+    name = next((part for part in query.split("&") if part.startswith("name=")), "name=runcast")
+    address = address.rpartition("@")[2] + ("" if name == "name=runcast" else f"?{name}")
     digest = hashlib.sha256(f"{scheme}://{address}".encode()).hexdigest()[:12]
     return data_folder() / f"redis-{digest}"
 

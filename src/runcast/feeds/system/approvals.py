@@ -10,16 +10,14 @@ from starlette.responses import Response
 
 from runcast.auth.grants import Grants
 from runcast.core.event import stream_name
-from runcast.errors import ApprovalNotFound, Conflict, InvalidStreamName
+from runcast.errors import ApprovalNotFound, InvalidStreamName
 from runcast.feeds.system.telling import OPEN
-from runcast.kinds.base import Publish
-from runcast.kinds.system import APPROVAL_RESOLVED
 from runcast.kinds.workflow import NAME, workflow_id_of
 from runcast.kinds.workflow_fields import MAX_SENTENCE_CHARS, STATUSES
-from runcast.kinds.workflow_state import WORKFLOW_STATE, WorkflowState, approval_document
+from runcast.kinds.workflow_state import WORKFLOW_STATE, approval_document
 from runcast.kinds.workflow_summary import WORKFLOW_SUMMARY
 from runcast.live.bus import Bus
-from runcast.runners.workflows.approvals import answer_event_id, workflow_of
+from runcast.runners.workflows.approvals import answer, workflow_of
 from runcast.transport.access import access_of
 from runcast.transport.fields import read_fields
 from runcast.transport.rest import json_response
@@ -52,23 +50,13 @@ class Approvals:
         approval_id: str = request.path_params["approval_id"]
         fields = await read_fields(request, MAX_BODY_BYTES)
         fields.only("approved", "comment")
-        answer = {
-            "approval_id": approval_id,
-            "approved": fields.truth("approved"),
-            "by": access.known().sub,
-            "comment": fields.text_or_none("comment", MAX_SENTENCE_CHARS),
-        }
+        approved = fields.truth("approved")
+        comment = fields.text_or_none("comment", MAX_SENTENCE_CHARS)
+        by = access.known().sub
         stream = await self._find(approval_id, access.grants)
         access.check_write([stream])
-        _check_waiting(await self._bus.fold(stream, WORKFLOW_STATE), approval_id)
-        event_id = answer_event_id(approval_id)
-        (appended,) = await self._bus.publish_all(
-            [Publish(stream=stream, type=APPROVAL_RESOLVED, data=answer, id=event_id)]
-        ) or [None]
-        state = await self._bus.fold(stream, WORKFLOW_STATE)
-        if appended is None or appended.duplicate:  # somebody was quicker
-            _check_waiting(state, approval_id)
-        return json_response(approval_document(state.approvals[approval_id], workflow_id_of(stream)))
+        told = await answer(self._bus, stream, approval_id, approved=approved, by=by, comment=comment)
+        return json_response(approval_document(told, workflow_id_of(stream)))
 
     async def _find(self, approval_id: str, grants: Grants) -> str:
         """The stream of the workflow that asks it: our own say it in their questions' ids.
@@ -88,13 +76,3 @@ class Approvals:
             if approval_id in run.state.approvals:
                 return run.info.stream
         raise ApprovalNotFound(f"There is no approval {approval_id[:200]}.")
-
-
-def _check_waiting(state: WorkflowState, approval_id: str) -> None:
-    """Raise `Conflict` for what nobody waits for any more."""
-    approval = state.approvals[approval_id]
-    if approval.approved is not None:
-        said = "approved" if approval.approved else "refused"
-        raise Conflict(f"That was {said} already, by {approval.by or 'somebody'}.")
-    if state.is_over:
-        raise Conflict(f"The workflow that asks is {state.status}; nobody waits for an answer.")

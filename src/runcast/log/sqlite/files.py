@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -205,6 +205,7 @@ class LogFile:
         refuse_network(self.path)
         _make_folder(self.path)
         self.read_only = not _writable(self.path)
+        _make_private(self.path)
         with self._using(), translated(self.path):
             epoch = self._read_epoch_only() if self.read_only else self._prepare(keep=keep)
         self._identity = _identity(self.path)
@@ -289,6 +290,15 @@ def pause() -> None:
     from runcast.chance import CHANCE  # noqa: PLC0415 - a process that appends once seldom waits
 
     time.sleep(CHANCE.uniform(0.000_1, 0.000_5))
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty file that only its owner may read, if there is none: conversations lie in it.
+
+    SQLite gives the files beside it the same permissions.
+    """
+    with suppress(OSError):  # it is there, or cannot be made: SQLite says why
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -10,9 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from runcast.kinds.workflow import ANSWER_ID
+from runcast.errors import ApprovalNotFound, Conflict
+from runcast.kinds.workflow import ANSWER_ID, RESOLVED
 from runcast.kinds.workflow_fields import MAX_SENTENCE_CHARS
+from runcast.kinds.workflow_state import WORKFLOW_STATE, WorkflowState
 from runcast.kinds.workflow_state import Approval as Known
+from runcast.live.bus import Bus
 from runcast.runners.claim import Claim
 from runcast.runners.workflows.context import Approval
 from runcast.runners.workflows.publisher import Publisher
@@ -59,6 +62,39 @@ def workflow_of(approval: str) -> str:
 def answer_event_id(approval: str) -> str:
     """The id of the event that answers it: whichever answer is stored first is the only one."""
     return f"{ANSWER_ID}{approval}"
+
+
+async def answer(
+    bus: Bus, stream: str, approval: str, *, approved: bool, by: str | None, comment: str | None
+) -> Known:
+    """Answer what the workflow of `stream` asks; returns the answer as it is stored, with the question.
+
+    The first answer counts, from whichever process it comes. When it is cancelled, it may be stored or not.
+
+    Raises:
+        InvalidStreamName: `stream` can be none.
+        ApprovalNotFound: nothing was asked there under this id.
+        Conflict: somebody has answered already, or the workflow is over: nobody waits for an answer.
+        LogError: nothing was stored.
+    """
+    _check_waiting(await bus.fold(stream, WORKFLOW_STATE), approval)
+    fields = {"approval_id": approval, "approved": approved, "by": by, "comment": comment}
+    appended = await bus.publish(stream, RESOLVED, fields, id=answer_event_id(approval))
+    state = await bus.fold(stream, WORKFLOW_STATE)
+    if appended is None or appended.duplicate:  # somebody was quicker
+        _check_waiting(state, approval)
+    return state.approvals[approval]
+
+
+def _check_waiting(state: WorkflowState, approval_id: str) -> None:
+    approval = state.approvals.get(approval_id)
+    if approval is None:
+        raise ApprovalNotFound(f"There is no approval {approval_id[:200]}.")
+    if approval.approved is not None:
+        said = "approved" if approval.approved else "refused"
+        raise Conflict(f"That was {said} already, by {approval.by or 'somebody'}.")
+    if state.is_over:
+        raise Conflict(f"The workflow that asks is {state.status}; nobody waits for an answer.")
 
 
 class Questions:

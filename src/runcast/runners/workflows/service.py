@@ -6,7 +6,7 @@ import logging
 import secrets
 
 from runcast.config import Settings
-from runcast.errors import ApprovalNotFound, Conflict, InvalidInput, InvalidStreamName, StreamNotFound
+from runcast.errors import ApprovalNotFound, InvalidInput, InvalidStreamName, StreamNotFound
 from runcast.kinds.base import Publish
 from runcast.kinds.workflow import COMMAND, CREATED, NAME, RESOLVED, WORKFLOW, workflow_id_of, workflow_stream
 from runcast.kinds.workflow_fields import MAX_STEPS, MAX_TASK_CHARS
@@ -16,13 +16,7 @@ from runcast.runners.claim import Claim
 from runcast.runners.model import LanguageModel
 from runcast.runners.threads import WorkThreads
 from runcast.runners.workflows import registry, research
-from runcast.runners.workflows.approvals import (
-    LINGER_S,
-    MAX_LINGERING,
-    Patience,
-    answer_event_id,
-    workflow_of,
-)
+from runcast.runners.workflows.approvals import LINGER_S, MAX_LINGERING, Patience, answer, workflow_of
 from runcast.runners.workflows.bridge import Knowledge
 from runcast.runners.workflows.run import Tools, WorkflowRun
 
@@ -169,28 +163,12 @@ class Workflows:
     async def resolve_approval(
         self, approval_id: str, approved: bool, by: str | None = None, comment: str | None = None
     ) -> Approval:
-        """Answer a question; returns the answer that counts, which is the first one, whoever gave it.
-
-        Raises:
-            ApprovalNotFound: nothing was asked under this id.
-            Conflict: the workflow that asked is over.
-            LogError: nothing was stored.
-        """
+        """Answer a question of a workflow of ours; see `approvals.answer`."""
         stream = workflow_stream(workflow_of(approval_id))
         try:
-            state = await self._bus.fold(stream, WORKFLOW_STATE)
+            return await answer(self._bus, stream, approval_id, approved=approved, by=by, comment=comment)
         except InvalidStreamName:
-            state = WorkflowState()
-        known = state.approvals.get(approval_id)
-        if known is None:
-            raise ApprovalNotFound(f"There is no approval {approval_id}.")
-        if known.approved is not None:
-            return known
-        if state.is_over:
-            raise Conflict("The workflow that asked is over; nobody waits for an answer.")
-        fields = {"approval_id": approval_id, "approved": approved, "by": by, "comment": comment}
-        await self._bus.publish(stream, RESOLVED, fields, id=answer_event_id(approval_id))
-        return (await self._bus.fold(stream, WORKFLOW_STATE)).approvals[approval_id]
+            raise ApprovalNotFound(f"There is no approval {approval_id[:200]}.") from None
 
     # The runner
 

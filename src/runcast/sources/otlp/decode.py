@@ -6,8 +6,6 @@ is that of protobuf, but for its ids in hex and its enums as numbers (OTLP speci
 
 from __future__ import annotations
 
-import base64
-import binascii
 import importlib
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,21 +14,25 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from runcast.errors import InvalidInput, TooLarge
+from runcast.sources.otlp.values import (
+    Unreadable,
+    attributes_of,
+    id_of,
+    integer_of,
+    text_of,
+    time_of,
+    value_of,
+)
 
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/x-protobuf"
 
-MAX_VALUE_DEPTH: Final = 16
-"""How deep an attribute's lists and maps may nest."""
 MAX_RECORDS: Final = 20_000
 """Of one request; so many resources, and so many scopes, may it have as well. Exporters send 512 at once by default."""
 MAX_MEMBERS: Final = 16
 """Parts that a gzip body may be made of; exporters send one."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_INT64: Final = 2**63
-_NANOSECONDS: Final = 2**64
-_UNKNOWN: Final = {"": "", "0" * 16: "", "0" * 32: ""}
 
 
 class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +85,6 @@ class MissingExtra(InvalidInput):
 
 
 R = TypeVar("R", LogRecord, Span)
-
-
-class Unreadable(Exception):
-    """One record breaks a rule of the encoding; `str(error)` says which."""
 
 
 def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
@@ -199,13 +197,13 @@ def _log_record(resource: dict[str, Any], scope: str, value: dict[str, Any]) -> 
     return LogRecord(
         resource=resource,
         scope=scope,
-        event_name=_text(value.get("eventName")),
-        body=_value(value.get("body")),
-        attributes=_attributes(value.get("attributes")),
-        time_ns=_time(value.get("timeUnixNano"), "timeUnixNano"),
-        observed_ns=_time(value.get("observedTimeUnixNano"), "observedTimeUnixNano"),
-        trace_id=_id(value.get("traceId"), 32, "traceId"),
-        span_id=_id(value.get("spanId"), 16, "spanId"),
+        event_name=text_of(value.get("eventName")),
+        body=value_of(value.get("body")),
+        attributes=attributes_of(value.get("attributes")),
+        time_ns=time_of(value.get("timeUnixNano"), "timeUnixNano"),
+        observed_ns=time_of(value.get("observedTimeUnixNano"), "observedTimeUnixNano"),
+        trace_id=id_of(value.get("traceId"), 32, "traceId"),
+        span_id=id_of(value.get("spanId"), 16, "spanId"),
     )
 
 
@@ -216,15 +214,15 @@ def _span(resource: dict[str, Any], scope: str, value: dict[str, Any]) -> Span:
         Span(
             resource=resource,
             scope=scope,
-            name=_text(value.get("name")),
-            trace_id=_id(value.get("traceId"), 32, "traceId"),
-            span_id=_id(value.get("spanId"), 16, "spanId"),
-            parent_span_id=_id(value.get("parentSpanId"), 16, "parentSpanId"),
-            start_ns=_time(value.get("startTimeUnixNano"), "startTimeUnixNano"),
-            end_ns=_time(value.get("endTimeUnixNano"), "endTimeUnixNano"),
-            attributes=_attributes(value.get("attributes")),
-            status=_integer(told.get("code", 0), "status.code"),
-            status_message=_text(told.get("message")),
+            name=text_of(value.get("name")),
+            trace_id=id_of(value.get("traceId"), 32, "traceId"),
+            span_id=id_of(value.get("spanId"), 16, "spanId"),
+            parent_span_id=id_of(value.get("parentSpanId"), 16, "parentSpanId"),
+            start_ns=time_of(value.get("startTimeUnixNano"), "startTimeUnixNano"),
+            end_ns=time_of(value.get("endTimeUnixNano"), "endTimeUnixNano"),
+            attributes=attributes_of(value.get("attributes")),
+            status=integer_of(told.get("code", 0), "status.code"),
+            status_message=text_of(told.get("message")),
         )
     )
 
@@ -251,142 +249,11 @@ def checked_span(span: Span) -> Span:
     return span
 
 
-def known_id(text: str) -> str:
-    """A hex id in lower case; empty for the one that means none (W3C Trace Context §3.2.2)."""
-    text = text.lower()
-    return _UNKNOWN.get(text, text)
-
-
 def _shared(resource: dict[str, Any]) -> dict[str, Any]:
     try:
-        return _attributes(resource.get("attributes"))
+        return attributes_of(resource.get("attributes"))
     except Unreadable as error:
         raise InvalidInput(f"resource.{error}.", field="resource") from None
-
-
-def _attributes(value: object) -> dict[str, Any]:
-    return _pairs(value, "attributes", 0)
-
-
-def _pairs(value: object, name: str, depth: int) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, list):
-        raise Unreadable(f"{name}: a list is expected")
-    found: dict[str, Any] = {}
-    for pair in cast("list[object]", value):
-        if not isinstance(pair, dict):
-            raise Unreadable(f"{name}: objects with key and value are expected")
-        item = cast("dict[str, Any]", pair)
-        key = item.get("key")
-        if not isinstance(key, str):
-            raise Unreadable(f"{name}.key: a string is expected")
-        found[key] = _value(item.get("value"), depth + 1)
-    return found
-
-
-def _value(value: object, depth: int = 0) -> Any:
-    """An AnyValue: one of its seven kinds, None if it is empty."""
-    if value is None:
-        return None
-    if depth > MAX_VALUE_DEPTH:
-        raise Unreadable(f"value: nested deeper than {MAX_VALUE_DEPTH} levels")
-    if not isinstance(value, dict):
-        raise Unreadable("value: an object such as {stringValue} is expected")
-    for kind, inner in cast("dict[str, Any]", value).items():
-        read = _VALUES.get(kind)
-        if read is not None and inner is not None:
-            return read(inner, depth)
-    return None
-
-
-def _string_value(value: object, _: int) -> str:
-    if not isinstance(value, str):
-        raise Unreadable("stringValue: a string is expected")
-    return value
-
-
-def _bool_value(value: object, _: int) -> bool:
-    if not isinstance(value, bool):
-        raise Unreadable("boolValue: true or false is expected")
-    return value
-
-
-def _int_value(value: object, _: int) -> int:
-    return _integer(value, "intValue")
-
-
-def _double_value(value: object, _: int) -> float:
-    try:
-        return float(cast("Any", value))  # NaN and the infinities are strings in protobuf's JSON
-    except (TypeError, ValueError, OverflowError):
-        raise Unreadable("doubleValue: a number is expected") from None
-
-
-def _bytes_value(value: object, _: int) -> str:
-    try:
-        return base64.b64encode(base64.b64decode(_text(value), validate=True)).decode()
-    except (binascii.Error, ValueError):
-        raise Unreadable("bytesValue: base64 is expected") from None
-
-
-def _array_value(value: object, depth: int) -> list[Any]:
-    items = _inside(value, "arrayValue")
-    return [_value(item, depth + 1) for item in items]
-
-
-def _map_value(value: object, depth: int) -> dict[str, Any]:
-    return _pairs(_inside(value, "kvlistValue"), "kvlistValue", depth)
-
-
-_VALUES: Final[dict[str, Callable[[object, int], Any]]] = {
-    "stringValue": _string_value,
-    "boolValue": _bool_value,
-    "intValue": _int_value,
-    "doubleValue": _double_value,
-    "bytesValue": _bytes_value,
-    "arrayValue": _array_value,
-    "kvlistValue": _map_value,
-}
-
-
-def _inside(value: object, name: str) -> list[object]:
-    values = cast("dict[str, Any]", value).get("values", []) if isinstance(value, dict) else None
-    if not isinstance(values, list):
-        raise Unreadable(f"{name}.values: a list is expected")
-    return cast("list[object]", values)
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Unreadable("a string is expected where there is none")
-    return value
-
-
-def _integer(value: object, name: str, least: int = -_INT64, most: int = _INT64 - 1) -> int:
-    """A 64-bit number: JSON has them as strings or as numbers."""
-    try:
-        number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
-    except ValueError:
-        number = None
-    if isinstance(value, float) and value.is_integer():
-        number = int(value)
-    if number is None or not least <= number <= most:
-        raise Unreadable(f"{name}: a 64-bit integer is expected")
-    return number
-
-
-def _time(value: object, name: str) -> int:
-    return 0 if value is None else _integer(value, name, 0, _NANOSECONDS - 1)
-
-
-def _id(value: object, digits: int, name: str) -> str:
-    text = _text(value)
-    if text and (len(text) != digits or any(digit not in "0123456789abcdefABCDEF" for digit in text)):
-        raise Unreadable(f"{name}: {digits} hex digits are expected")
-    return known_id(text)
 
 
 def _object(value: object, name: str) -> dict[str, Any]:

@@ -12,15 +12,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from runcast.errors import InvalidInput
 from runcast.sources.otlp.decode import (
-    MAX_VALUE_DEPTH,
     LogRecord,
     Malformed,
     Span,
-    Unreadable,
     check_count,
     checked_span,
-    known_id,
 )
+from runcast.sources.otlp.values import MAX_VALUE_DEPTH, Unreadable, known_id
 
 
 def read_logs(body: bytes) -> Iterator[LogRecord | Malformed]:
