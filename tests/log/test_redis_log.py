@@ -303,3 +303,23 @@ def test_a_renewed_lease_holds_on(server: RedisServer, name: str) -> None:
     assert log.renew([lease], 10) == [False]
     assert log.renew([], 10) == []
     log.close()
+
+
+def test_a_kind_of_which_nothing_is_left_is_forgotten(server: RedisServer, name: str) -> None:
+    """Whoever reads all kinds asks for each, so made up ones must not stay for ever."""
+    clock = VirtualClock()
+    log = RedisLog(f"{server.url}?name={name}", clock=clock)
+    for number in range(20):
+        log.append([new(number, stream=f"made_up_{number}:a")])
+    log.append([new(1)])
+    (kinds,) = [key for key in server.client.scan_iter(f"*{name}*k") if server.client.type(key) == b"set"]
+    assert server.client.scard(kinds) == 21
+    clock.advance(3600)
+    log.append([new(2)])
+    while log.sweep(idle_since=clock.now - 1):
+        pass
+    assert server.client.smembers(kinds) == {b"session"}
+    log.append([new(3, stream="made_up_3:a")])
+    assert server.client.scard(kinds) == 2
+    assert numbers(read_all_events(log)) == [1, 2, 3]
+    log.close()

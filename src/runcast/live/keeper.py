@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("runcast.live")
 
 STREAMS_AT_ONCE = 200
-"""So many streams share a commit of their snapshots."""
+"""So many streams are listed at once, …"""
+KEPT_TOGETHER = 25
+"""… of which so many share a commit of their snapshots: few enough that processes seldom do the same work."""
 PAGES_AT_ONCE = 256
 """So many pages of one stream are read before what they led to is stored."""
 BREATH_S = 0.001
@@ -75,7 +77,9 @@ async def keep_changed(bus: Bus, kind: str, seen: int = 0) -> Look:
         changed = [info for info in infos if info.latest > seen]
         if changed and folds:
             newest = max(newest, changed[0].latest)
-            all_read = await _keep(bus, changed, folds) and all_read
+            mixed = CHANCE.sample(changed, len(changed))  # others who look meanwhile begin elsewhere
+            for first in range(0, len(mixed), KEPT_TOGETHER):
+                all_read = await _keep(bus, mixed[first : first + KEPT_TOGETHER], folds) and all_read
         if len(changed) < STREAMS_AT_ONCE:
             return Look(newest if all_read else seen, all_read)
         before = changed[-1].latest

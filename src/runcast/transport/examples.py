@@ -39,7 +39,8 @@ class _Examples:
     """The handler over the files by their path."""
 
     def __init__(self) -> None:
-        found = dict(read_files(next(place for place in PLACES if place.is_dir())))
+        place = next((place for place in PLACES if place.is_dir()), None)
+        found = {} if place is None else dict(read_files(place))
         self._files = {path: (make_file(path, body), _policy(body)) for path, body in found.items()}
 
     async def example(self, request: Request) -> Response:

@@ -76,6 +76,10 @@ remove_trimmed()
 drop_earlier_runs()
 for _, kind in ipairs(call('SMEMBERS', root .. 'k')) do
   drop_idle(kind)
+  if call('EXISTS', root .. 'r:' .. kind) == 0 and call('XLEN', root .. 'x:' .. kind) == 0 then
+    call('UNLINK', root .. 'x:' .. kind)
+    call('SREM', root .. 'k', kind) -- whoever reads all kinds asks for each
+  end
 end
 fill(first, reserved)
 if position > before then
