@@ -16,14 +16,24 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks import machine, native_tools, server_process
+from benchmarks import machine, native_tools, redis_log, server_process
 from benchmarks.bench import Bench
 from benchmarks.child import ToolError
 from benchmarks.options import Options
 from benchmarks.report import Table, facts
 from benchmarks.sections import appends, catch_up, idle, latency, saturation
 from benchmarks.server_process import ServerError
-from benchmarks.storms import chats, nodes, plans, reconnect_storm, slow_client, tasks, two_servers, workflows
+from benchmarks.storms import (
+    chats,
+    node_memory,
+    nodes,
+    plans,
+    reconnect_storm,
+    slow_client,
+    tasks,
+    two_servers,
+    workflows,
+)
 
 BUILD = Path(__file__).parent / "build"
 
@@ -39,6 +49,8 @@ STORMS: dict[str, Callable[[Bench], Table]] = {
     "reconnect-storm": reconnect_storm.run,
     "two-servers": two_servers.run,
     "nodes": nodes.run,
+    "node-memory": node_memory.run,
+    "redis": redis_log.run,
     "workflows": workflows.run,
     "chats": chats.run,
     "plans": plans.run,
@@ -113,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="show in a few seconds that everything works")
-    parser.add_argument("--clients", metavar="N,…", help="numbers of clients (1,100,1000); of `nodes`: at each")
+    parser.add_argument(
+        "--clients", metavar="N,…", help="numbers of clients (1,100,1000); of `nodes`: at each"
+    )
     parser.add_argument("--apps", metavar="A,…", help="which servers: naive, runcast (both)")
     parser.add_argument("--seconds", metavar="S", help="measured seconds of latency (10) and nodes (6)")
     parser.add_argument("--rate", metavar="N", help="events per second of latency (1000) and nodes (2000)")
@@ -133,8 +147,9 @@ def _options(arguments: argparse.Namespace) -> Options:
     options = Options().shortened() if arguments.quick else Options()
     for name, knobs in GIVEN.items():
         given = getattr(arguments, name)
-        for knob in knobs if given is not None else ():
-            options = options.with_value(knob, given)
+        if given is not None:
+            for knob in knobs:
+                options = options.with_value(knob, given)
     for pair in arguments.set:
         name, _, value = pair.partition("=")
         options = options.with_value(name.replace("-", "_"), value)
@@ -170,6 +185,10 @@ def _method(options: Options) -> dict[str, str]:
             "seconds and in % of one core while measured, load CPU is both programs'"
         ),
         "naive": "benchmarks/naive_app.py: FastAPI, in memory, send_json to each client in a loop; uvicorn",
+        "on Redis": (
+            "nodes, node-memory, redis, tasks: a redis-server of its own, with an append-only file; in the first three "
+            "nothing is pinned"
+        ),
         "runcast": "`runcast serve` on a SQLite file with FULL durability, limits of clients raised",
         "run": "QUICK: shows that it works, measures nothing" if options.quick else "full",
     }

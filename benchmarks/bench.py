@@ -88,13 +88,14 @@ class Bench:
         environment: Mapping[str, str] | None = None,
         *,
         url: str | None = None,
+        is_pinned: bool = True,
     ) -> Iterator[Server]:
-        """A server on a new log, or on `log`, which is then left in place.
+        """A server on a new log, or on `log`, which is then left in place; or on the log that is elsewhere, at `url`.
 
-        One whose log is elsewhere, at `url`, is not pinned: it shares the machine with the others on that log.
+        One that is not pinned to the servers' core shares with this process the cores that it may run on.
         """
         path = log or self.folder / f"log-{next(self._numbers)}.db"
-        core = None if url else self.options.server_core
+        core = self.options.server_core if is_pinned else None
         server = server_process.start(app, path, core, environment or {}, url)
         try:
             yield server

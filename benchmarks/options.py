@@ -72,12 +72,15 @@ class Options:
     node_events_per_post: int = 10
     node_connections: int = 16
     """Of the publisher of each."""
+    node_aof: str = "everysec"
+    """Redis' `appendfsync`: everysec, always or no; off is no append-only file at all."""
     node_seconds: float = 6.0
     node_drain_s: float = 10.0
+    node_idle_s: float = 2.0
     node_late_ms: float = 500.0
     """A rate is held if the slowest node's p99 is below this, too."""
-    node_steps: int = 4
-    """So many rates are tried, each half of the one before, until one is held."""
+    node_steps: int = 3
+    """So many rates are tried at most, each twice the one before if that was held, else half of it."""
 
     redis_batches: tuple[int, ...] = (1, 64, 256)
     redis_turns: int = 6
@@ -140,6 +143,7 @@ class Options:
             node_rate=100,
             node_seconds=1.0,
             node_drain_s=5.0,
+            node_idle_s=0.2,
             node_steps=1,
             redis_turns=2,
             redis_turn_s=0.05,
@@ -169,6 +173,8 @@ class Options:
 
 
 def _parsed(current: object, text: str) -> object:
+    if isinstance(current, str):
+        return text
     if isinstance(current, bool):
         return text.lower() in {"1", "true", "yes"}
     if isinstance(current, tuple):

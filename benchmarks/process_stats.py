@@ -35,6 +35,12 @@ def rss_bytes(pid: int) -> int:
     return sum(_rss_of_one(one) for one in process_tree(pid))
 
 
+def busy_s() -> float:
+    """Seconds of CPU that were used since the start of the machine, by anybody, on all cores."""
+    user, nice, system, _idle, _waiting, *interrupts = map(int, _first_line("/proc/stat").split()[1:8])
+    return (user + nice + system + sum(interrupts)) / _TICKS_PER_S
+
+
 class MemorySampler:
     """Watches the resident memory of a process in a thread; use as a context.
 
@@ -74,11 +80,16 @@ class Stopwatch:
 
     def __init__(self, *pids: int) -> None:
         self._began = time.monotonic()
+        self._busy_s = busy_s()
         self._cpu = {pid: cpu_s(pid) for pid in pids}
 
     def wall_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._began
+
+    def busy_s(self) -> float:
+        """CPU seconds of everything on this machine since the start."""
+        return busy_s() - self._busy_s
 
     def cpu_s(self, pid: int) -> float:
         """CPU seconds of one of the processes since the start."""
@@ -87,6 +98,11 @@ class Stopwatch:
     def cpu_at_start(self, pid: int) -> float:
         """What a process had used before, for one that reports its own total when it ends."""
         return self._cpu[pid]
+
+
+def _first_line(path: str) -> str:
+    with Path(path).open() as lines:
+        return lines.readline()
 
 
 def _entries(folder: Path) -> list[Path]:
