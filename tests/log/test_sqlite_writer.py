@@ -100,7 +100,7 @@ def test_leases_go_into_the_commits_of_events(path: Path) -> None:
         with write_lock(path):
             first = _taken(log)
             leases = [threads.submit(log.acquire, f"runner:chat:{one}", "me", 30.0) for one in range(20)]
-            wait_until(lambda: len(log._writer._queue._jobs) == 20)
+            wait_until(lambda: len(log._writer._queue) == 20)
             events = log.append_soon([new(2)])
         tokens = {lease.result(10).token for lease in leases}  # pyright: ignore[reportOptionalMemberAccess]
     assert first.result(10)
@@ -118,7 +118,7 @@ def test_what_fails_beside_events_fails_alone(path: Path) -> None:
         with write_lock(path):
             first = _taken(log)
             broken = threads.submit(log.acquire, "runner:\ud800", "me", 30.0)
-            wait_until(lambda: len(log._writer._queue._jobs) == 1)
+            wait_until(lambda: len(log._writer._queue) == 1)
             beside = log.append_soon([new(2)])
         assert isinstance(broken.exception(10), UnicodeEncodeError)
     assert first.result(10)

@@ -211,7 +211,8 @@ class EventLog(Protocol):
     def end(self, stream: str) -> StreamInfo:
         """Seal the current run; the next event opens a new one. Does nothing if it is sealed.
 
-        In the same commit the lease `runner:{stream}` is taken away, if there is one: its runner writes no more.
+        In the same commit the leases `runner:{stream}` and `work:{stream}` are taken away, where there are any: who runs it,
+        or works at it, writes no more.
 
         Raises:
             StreamNotFound: there is no such stream.
@@ -221,8 +222,8 @@ class EventLog(Protocol):
     def clear(self, stream: str) -> StreamInfo:
         """Forget all events of `stream`, of all its runs; it goes on, empty, in a new epoch.
 
-        The events are gone for every reader at once; their space comes back with `sweep`. The lease of its
-        runner is taken away as by `end`.
+        The events are gone for every reader at once; their space comes back with `sweep`. The leases of its
+        run are taken away as by `end`.
 
         Raises:
             StreamNotFound: there is no such stream.

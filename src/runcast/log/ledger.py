@@ -15,7 +15,7 @@ from runcast.core import resume
 from runcast.core.event import Edge, Event, NewEvent, id_tag, new_epoch
 from runcast.errors import StreamNotFound
 from runcast.log.base import Appended, Change, Control, Record, StreamInfo
-from runcast.log.rules import lease_name
+from runcast.log.rules import lease_names
 
 
 class RunState(msgspec.Struct, array_like=True, gc=False):
@@ -89,7 +89,7 @@ class Ledger:
         self.cleared: list[RunState] = []
         """Those of `opened` before which all of their stream is gone."""
         self.revoked: set[str] = set()
-        """The names of leases that nobody holds any more: of runners whose runs were sealed or cleared."""
+        """The names of leases that nobody holds any more: those of runs that were sealed or cleared."""
         self._runs = runs
         self._known = known
 
@@ -113,7 +113,7 @@ class Ledger:
         run = self._existing(stream)
         if not run.closed:
             self._close(run)
-            self.revoked.add(lease_name(stream))
+            self.revoked.update(lease_names(stream))
         return run.info(self.position)
 
     def end_idle(self, streams: Iterable[str], idle_since: int) -> None:
@@ -132,7 +132,7 @@ class Ledger:
         run = self._open(stream, self._existing(stream).stream_key)
         self._control(run, Change.CLEAR)
         self.cleared.append(run)
-        self.revoked.add(lease_name(stream))
+        self.revoked.update(lease_names(stream))
         self._known.pop(stream, None)
         return run.info(self.position)
 

@@ -48,8 +48,10 @@ def is_redis(url: str | os.PathLike[str]) -> bool:
 
 
 def for_others(given: str, url: str) -> str:
-    """By what another process finds the same log: what the settings call it if that is a Redis, for `url` has no
-    credentials and no options; else its `url`, which has the absolute path.
+    """By what another process finds the same log.
+
+    What the settings call it if that is a Redis, for `url` has no credentials and no options; else its `url`, which has
+    the absolute path.
 
     Args:
         given: `Settings.log`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from runcast.core.event import MICROSECONDS
 from runcast.errors import InvalidInput
 from runcast.log.base import PAGE_MAX_EVENTS
@@ -9,9 +11,30 @@ from runcast.log.base import PAGE_MAX_EVENTS
 STREAMS_MAX = 1_000
 
 
-def lease_name(stream: str) -> str:
-    """What the lease of a stream's runner is called: `end` and `clear` of the stream take it away."""
-    return f"runner:{stream}"
+RUNNER: Final = "runner"
+"""Whoever brings a stream's run to its end."""
+WORK: Final = "work"
+"""Whoever works at a stream on behalf of its runner, in another process."""
+ROLES: Final = (RUNNER, WORK)
+
+
+def lease_name(stream: str, role: str = RUNNER) -> str:
+    """What the lease of a stream's runner, or of another role, is called: `role:stream`.
+
+    `end` and `clear` of the stream take those of all `ROLES` away.
+    """
+    return f"{role}:{stream}"
+
+
+def lease_names(stream: str) -> tuple[str, ...]:
+    """The leases that go with the run of a stream."""
+    return tuple(lease_name(stream, role) for role in ROLES)
+
+
+def place_of_lease(name: str) -> str:
+    """What a lease is kept beside: its stream if it is one of a stream's, else its own name."""
+    role, _, stream = name.partition(":")
+    return stream if role in ROLES else name
 
 
 def check_limit(limit: int, most: int = PAGE_MAX_EVENTS) -> int:

@@ -11,6 +11,7 @@ from redis import Redis, RedisCluster, Sentinel
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ClusterDownError
 from redis.retry import Retry
 
 from runcast.errors import ConfigError
@@ -55,10 +56,18 @@ class Address(msgspec.Struct, frozen=True):
         }
         if self.is_cluster:
             nodes = [ClusterNode(host, port) for host, port in self.hosts]
-            return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **common)
+            try:
+                return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **common)
+            except IndexError as error:  # redis-py looks for a master among none
+                raise ClusterDownError("no server of the Cluster has any slots yet") from error
         common |= {"db": self.database, "retry": Retry(NoBackoff(), 0), "command_packer": _Packer()}
         if self.scheme.endswith("+sentinel"):
-            of_sentinels = {"socket_timeout": min(timeout_s, 1.0), "protocol": 2, **self.sentinel}
+            of_sentinels: dict[str, Any] = {
+                "socket_timeout": min(timeout_s, 1.0),
+                "protocol": 2,
+                "retry": Retry(NoBackoff(), 0),  # with several, the next one is asked
+                **self.sentinel,
+            }
             sentinel: Any = Sentinel(list(self.hosts), sentinel_kwargs=of_sentinels)
             return sentinel.master_for(self.service, **common)
         return Redis(connection_pool=self._pool(common))

@@ -1,6 +1,9 @@
 -- Ends, clears or trims a stream. ARGV: epoch, now, wake command, first reserved position (0: take the next, -1: by the clock), how
--- many are reserved, the change, the stream, and the new epoch (clear) or how many events to keep (trim).
+-- many are reserved, the change, the stream, the new epoch (clear) or how many events to keep (trim), and a name for this change:
+-- sent again after a lost answer, it is not done again to what came meanwhile.
 -- Returns {position, generation, stream as it is now}, or nil if there is no such stream.
+local answered = call('GET', root .. 'w:' .. ARGV[9])
+if answered then return answered end
 local first, reserved = tonumber(ARGV[4]), tonumber(ARGV[5])
 if not begin(ARGV[1], ARGV[2], first > 0) then return gone() end
 if not go_to(first, reserved) then return behind() end
@@ -39,4 +42,6 @@ if position > before then
   wake(ARGV[3])
 end
 if not s then return false end
-return cmsgpack.pack({position, generation, info_of(s)})
+local answer = cmsgpack.pack({position, generation, info_of(s)})
+call('SET', root .. 'w:' .. ARGV[9], answer, 'EX', 3600)
+return answer

@@ -10,7 +10,7 @@
 --   v                    reserved positions that were not used: "first count" (sorted set)
 --   k, n, r:KIND         the kinds (set), the streams by name and by recency (sorted sets)
 --   old, q, t            earlier runs by time (sorted set), runs to be removed (list), trimmed streams (set)
---   l:NAME, w:ID         leases (hash), the last answer to each writer (string)
+--   l:NAME, w:ID         leases (hash), the last answer to each writer and the one to each change (string)
 local root = string.sub(KEYS[1], 1, -2)
 local FIELDS = {'epoch', 'run', 'oldest', 'head', 'id', 'pos', 'term', 'closed', 'created', 'updated',
   'dg', 'dn', 'old'}
@@ -131,9 +131,9 @@ local function close_run(s)
   add_control('end', s.epoch, s.oldest, s.stream)
 end
 
--- Who ran a stream that is sealed or cleared writes no more.
+-- Who ran a stream that is sealed or cleared, or worked at it, writes no more: the roles are those of `rules.ROLES`.
 local function revoke(stream)
-  call('DEL', root .. 'l:runner:' .. stream)
+  call('DEL', root .. 'l:runner:' .. stream, root .. 'l:work:' .. stream)
 end
 
 local function keep_run(s)

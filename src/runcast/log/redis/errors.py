@@ -6,11 +6,15 @@ from redis import exceptions
 
 from runcast.errors import LogError, LogFull, LogGone, LogReadOnly, LogUnavailable
 
+FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+"""All that a client may raise: redis-py's exception for a Cluster that cannot be reached is of another family."""
+
 WAITED_OUT = (
     exceptions.ConnectionError,  # refused, reset, no master known to Sentinel, loading, too many clients
     exceptions.TimeoutError,
     exceptions.ReadOnlyError,  # a master that has become a replica
     exceptions.ClusterError,
+    exceptions.RedisClusterException,
     exceptions.ClusterDownError,
     exceptions.MasterDownError,
     exceptions.TryAgainError,
@@ -32,11 +36,12 @@ _WAITED_OUT_WORDS = (
     "UNBLOCKED",
 )
 _REFUSED = (exceptions.AuthenticationError, exceptions.NoPermissionError)
+NO_CLUSTER = ("cluster support disabled", "Cluster mode is not enabled")
 
 
 def passes(error: Exception) -> bool:
     """Whether to try again may help."""
-    if isinstance(error, _REFUSED):
+    if isinstance(error, _REFUSED) or any(words in str(error) for words in NO_CLUSTER):
         return False
     if isinstance(error, WAITED_OUT):
         return True

@@ -12,10 +12,9 @@ import secrets
 import threading
 import time
 
-from redis.exceptions import RedisError
-
 from runcast.errors import LogClosed, LogError
 from runcast.log.redis.announce import Announcer
+from runcast.log.redis.errors import FAILURES
 from runcast.log.redis.server import Server
 from runcast.log.redis.subscription import Subscription
 
@@ -37,6 +36,8 @@ class Listener:
         self._is_failing = False
         self.reopened = 0
         """How often a subscription was found deaf or broken."""
+        self.probes = 0
+        """How often it was tried whether wake-ups arrive."""
 
     def start(self) -> None:
         """Begin to listen, if it has not begun."""
@@ -58,7 +59,7 @@ class Listener:
                     self._listen(subscription)
             except LogClosed:
                 return
-            except (RedisError, OSError, LogError) as error:
+            except (*FAILURES, LogError) as error:
                 self._failed(error)
             except Exception:
                 _logger.exception("The log's listener met a fault of its own, and goes on.")
@@ -71,6 +72,7 @@ class Listener:
         self._works()
         while not self._stop.is_set():
             probe = secrets.token_hex(8)
+            self.probes += 1
             if not self._hear(subscription, probe, subscription.probe(probe)):
                 if not self._stop.is_set():
                     _logger.warning(
@@ -94,7 +96,7 @@ class Listener:
 
     def _failed(self, error: Exception) -> None:
         if not self._is_failing:  # said once, not at every try
-            _logger.warning("The log cannot be followed: %s. It is tried again.", error)
+            _logger.warning("The log cannot be followed: %s. It is tried again.", str(error).rstrip("."))
         self._is_failing = True
 
     def _works(self) -> None:

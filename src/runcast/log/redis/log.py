@@ -24,16 +24,18 @@ from runcast.log.base import (
     Snapshot,
     StreamInfo,
 )
+from runcast.log.health import LogHealth
 from runcast.log.pages import NEWEST
 from runcast.log.redis import reads, tables
 from runcast.log.redis.address import read_address
 from runcast.log.redis.announce import Announcer
 from runcast.log.redis.firehose import Apart, SingleFirehose
+from runcast.log.redis.jobs import Job
 from runcast.log.redis.listen import Listener
 from runcast.log.redis.losses import Losses
+from runcast.log.redis.opening import open_server
 from runcast.log.redis.options import Options, read_options
 from runcast.log.redis.partitions import Partitions
-from runcast.log.redis.queue import Job
 from runcast.log.redis.rows import decode_changed
 from runcast.log.redis.server import Argument, Server
 from runcast.log.redis.store import BY_CLOCK, Single, Spread
@@ -72,7 +74,7 @@ class RedisLog:
             self.url += f"?name={settings.name}"
         self._clock = clock or (lambda: 0)
         self.server = Server(address, settings)
-        found = self.server.open(new_epoch("*", secrets.randbits(40)), FORMAT)
+        found = open_server(self.server, new_epoch("*", secrets.randbits(40)), FORMAT)
         if found > FORMAT:
             raise LogTooNew
         self.epoch = self.server.epoch
@@ -84,7 +86,8 @@ class RedisLog:
         spread = server.partitions > 1
         self._partitions = Partitions(server) if spread and server.firehose else None
         firehose = self._partitions or (Apart(server) if spread else SingleFirehose(server))
-        self._announcer = Announcer(firehose, Losses(server))
+        self._losses = Losses(server)
+        self._announcer = Announcer(firehose, self._losses)
         self._listener = Listener(server, self._announcer)
         store = (
             Spread(server, self._partitions, self._clock, name)
@@ -131,7 +134,8 @@ class RedisLog:
         self._writer.catch_up()
         reserved = 1 if self._partitions else 0
         partition = self.server.partition_of(stream)
-        answer = self._call_reserved("change", partition, reserved, change, stream, value)
+        name = secrets.token_hex(8)
+        answer = self._call_reserved("change", partition, reserved, change, stream, value, name)
         if answer is None:
             raise StreamNotFound(f"There is no stream {stream}.")
         self._announcer.catch_up()
@@ -246,6 +250,17 @@ class RedisLog:
 
     def statistics(self) -> LogStatistics:
         return self._writer.statistics()
+
+    def health(self) -> LogHealth:
+        """See `TellsHealth`."""
+        return LogHealth(
+            retries=self.server.retries,
+            unavailable=self.server.unavailable,
+            probes=self._listener.probes,
+            reopened=self._listener.reopened,
+            takeovers=self._losses.looks,
+            streams_lost=self._losses.streams_lost,
+        )
 
     def close(self) -> None:
         self._writer.close()

@@ -23,6 +23,8 @@ class Losses:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._told: OrderedDict[str, Cursor] = OrderedDict()
+        self.looks = self.streams_lost = 0
+        """How often a log went on elsewhere, and in how many streams that has lost something."""
 
     def remember(self, records: Iterable[Record]) -> None:
         """These were told."""
@@ -46,6 +48,8 @@ class Losses:
             for stream, cursor in self._told.items()
             if reads.read(self._server, stream, cursor, 1, reads.LARGEST).reset
         ]
+        self.looks += 1
+        self.streams_lost += len(lost)
         for stream in lost:
             del self._told[stream]
         if lost:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -48,10 +49,26 @@ def read_options(given: Mapping[str, Any]) -> Options:
     Raises:
         ConfigError: there is no such option, or it cannot have that value.
     """
-    try:
-        options = msgspec.convert(given, Options, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"log: {error}") from error
+    for name, value in given.items():
+        _check(name, value)
+    options = msgspec.convert(given, Options, strict=False)
     if not options.name or any(sign in options.name for sign in "{} \n"):
         raise ConfigError("log: name begins the names of keys; it must be there, without braces or spaces.")
     return options
+
+
+_WORDS: Final = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text"}
+
+
+def _check(name: str, value: Any) -> None:
+    if name not in Options.__struct_fields__:
+        raise ConfigError(
+            f"log: a log on Redis has no option {name[:50]}; there are {', '.join(Options.__struct_fields__)}."
+        )
+    try:
+        msgspec.convert({name: value}, Options, strict=False)
+    except msgspec.ValidationError as error:
+        why = re.sub(
+            r"`(\w+)", lambda found: "`" + _WORDS.get(found[1], found[1]), str(error).partition(" - at ")[0]
+        )
+        raise ConfigError(f"log: {name}={str(value)[:50]} cannot be. {why.replace('`', '')}.") from error

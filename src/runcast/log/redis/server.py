@@ -6,20 +6,22 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from redis.exceptions import NoScriptError, RedisError, SlotNotCoveredError
+from redis.exceptions import NoScriptError, SlotNotCoveredError
 
 from runcast.chance import CHANCE
 from runcast.errors import LogClosed, LogError, LogUnavailable
 from runcast.log.redis.address import Address
-from runcast.log.redis.errors import log_error, passes
+from runcast.log.redis.errors import FAILURES, log_error, passes
 from runcast.log.redis.options import Options
 from runcast.log.redis.scripts import Script, script
-from runcast.log.rules import lease_name
+from runcast.log.rules import place_of_lease
 
 T = TypeVar("T")
 Argument = str | bytes | int
+_Keys = tuple[int, str, str]
 
 PARTITIONS = 8
 """How many a log in a Cluster has, if nothing else is said: so many masters can share its work."""
@@ -41,6 +43,8 @@ class Server:
         self.firehose = True
         self.epoch = ""
         self.wake_command = "PUBLISH"
+        self.retries = self.unavailable = 0
+        """Calls that were tried again, and that were given up, as it did not answer."""
         self._client: Any = None
         self._connecting = threading.Lock()
         self._closed = threading.Event()
@@ -67,8 +71,8 @@ class Server:
         return zlib.crc32(name.encode()) % self.partitions if self.partitions > 1 else 0
 
     def partition_of_lease(self, name: str) -> int:
-        """Where a lease is: that of a stream's runner beside its stream."""
-        return self.partition_of(name.removeprefix(lease_name("")))
+        """Where a lease is: those of a stream beside it."""
+        return self.partition_of(place_of_lease(name))
 
     def call(self, name: str, partition: int, *arguments: Argument, wait_s: float | None = None) -> Any:
         """Run a script with the log's epoch and `arguments`; returns its answer.
@@ -85,7 +89,7 @@ class Server:
         Raises:
             RedisError, OSError: as they come.
         """
-        return self._run(self.client(), script(name), self.root(partition) + "g", (self.epoch, *arguments))
+        return self._run(self.client(), script(name), self._keys(partition), (self.epoch, *arguments))
 
     def call_all(
         self, name: str, arguments: Mapping[int, Sequence[Argument]], *, replicated: bool = False
@@ -145,14 +149,10 @@ class Server:
         try:
             with self.client().get_redis_connection(node).pipeline(transaction=False) as pipeline:
                 for partition, own in arguments.items():
-                    key = self.root(partition) + "g"
-                    pipeline.execute_command("EVALSHA", script(name).sha, 1, key, self.epoch, *own)
+                    keys = self._keys(partition)
+                    pipeline.execute_command("EVALSHA", script(name).sha, *keys, self.epoch, *own)
                 return pipeline.execute(raise_on_error=False)
-        except (
-            RedisError,
-            OSError,
-            AttributeError,
-        ) as error:  # redis-py knows of no node, or of none any more
+        except (*FAILURES, AttributeError) as error:  # redis-py knows of no node, or of none any more
             return [error] * len(arguments)
 
     def call_replicated(self, name: str, partition: int, *arguments: Argument) -> Any:
@@ -165,25 +165,37 @@ class Server:
         replicas = self.options.replicas
         if not replicas:
             return self.call_once(name, partition, *arguments)
-        answer, acknowledged = self._run_and_wait(script(name), partition, arguments)
-        if isinstance(answer, NoScriptError):
-            self._owner(partition).execute_command("SCRIPT LOAD", script(name).text)
+        try:
             answer, acknowledged = self._run_and_wait(script(name), partition, arguments)
-        for each in (answer, acknowledged):
-            if isinstance(each, Exception):
-                raise each
+        except FAILURES:
+            self._find_owner(partition)
+            raise
         if acknowledged < replicas:
             raise LogUnavailable(
                 f"{acknowledged} of {replicas} replicas have the events so far; try again in a moment."
             )
         return answer
 
-    def _run_and_wait(self, which: Script, partition: int, arguments: Sequence[Argument]) -> Sequence[Any]:
-        key = self.root(partition) + "g"
-        with self._owner(partition).pipeline(transaction=False) as pipeline:
-            pipeline.execute_command("EVALSHA", which.sha, 1, key, self.epoch, *arguments)
+    def _run_and_wait(self, which: Script, partition: int, arguments: Sequence[Argument]) -> tuple[Any, int]:
+        """The answer, and how many replicas have it."""
+        owner, keys = self._owner(partition), self._keys(partition)
+        with owner.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command("EVALSHA", which.sha, *keys, self.epoch, *arguments)
             pipeline.execute_command("WAIT", self.options.replicas, REPLICAS_WAIT_MS)
-            return pipeline.execute(raise_on_error=False)
+            answer, acknowledged = pipeline.execute(raise_on_error=False)
+        if isinstance(answer, NoScriptError):
+            owner.execute_command("SCRIPT LOAD", which.text)
+            return self._run_and_wait(which, partition, arguments)
+        for each in (answer, acknowledged):
+            if isinstance(each, Exception):
+                raise each
+        return answer, acknowledged
+
+    def _find_owner(self, partition: int) -> None:
+        """Let a Cluster's client find out who has a partition now: it hears of that by calls of its own only."""
+        if self.address.is_cluster:
+            with suppress(*FAILURES):
+                self.client().execute_command("EXISTS", f"{self.root(partition)}g")
 
     def patiently(self, act: Callable[[], T], wait_s: float | None = None) -> T:
         """Try `act` again while what goes wrong may pass.
@@ -198,12 +210,19 @@ class Server:
                 raise LogClosed
             try:
                 return act()
-            except (RedisError, OSError, LogUnavailable) as error:
+            except (*FAILURES, LogUnavailable) as error:
                 may_pass = isinstance(error, LogUnavailable) or passes(error)
                 if not may_pass or time.monotonic() + pause_s > deadline:
+                    self._count(unavailable=may_pass)
                     raise (error if isinstance(error, LogUnavailable) else log_error(error)) from error
+            self._count(retries=True)
             self._closed.wait(pause_s * CHANCE.uniform(0.5, 1.5))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def _count(self, *, retries: bool = False, unavailable: bool = False) -> None:
+        with self._connecting:  # any thread may call, and this is seldom
+            self.retries += retries
+            self.unavailable += unavailable
 
     def open(self, new_epoch: str, log_format: int) -> int:
         """Make the log if it is not there, read what it was made with; returns its format.
@@ -224,8 +243,8 @@ class Server:
         return int(found[1])
 
     def _create(self, partition: int, *made_with: Argument) -> Sequence[bytes]:
-        key, create = self.root(partition) + "g", script("create")
-        return self.patiently(lambda: self._run(self.client(), create, key, made_with))
+        keys, create = self._keys(partition), script("create")
+        return self.patiently(lambda: self._run(self.client(), create, keys, made_with))
 
     def close(self) -> None:
         """Close the connections; who waits is told that the log is closed. Idempotent."""
@@ -242,11 +261,20 @@ class Server:
         if closed:
             self._closed.set()
 
-    def _run(self, client: Any, which: Script, key: str, arguments: Sequence[Argument]) -> Any:
+    def _run(self, client: Any, which: Script, keys: _Keys, arguments: Sequence[Argument]) -> Any:
         try:
-            return client.execute_command("EVALSHA", which.sha, 1, key, *arguments)
+            return client.execute_command("EVALSHA", which.sha, *keys, *arguments)
         except NoScriptError:  # a server that was restarted, or has just taken over
-            return client.execute_command("EVAL", which.text, 1, key, *arguments)
+            return client.execute_command("EVAL", which.text, *keys, *arguments)
+
+    def _keys(self, partition: int) -> _Keys:
+        """How many keys a script is told of, and which: that of the partition, and one that never exists.
+
+        While a slot moves to another server of a Cluster, its keys are in two places, and a script in either would take
+        the others for missing. A call that names several keys, of which one is missing, is refused as long (TRYAGAIN).
+        """
+        root = self.root(partition)
+        return 2, f"{root}g", f"{root}-"
 
     def _owner(self, partition: int) -> Any:
         """The client of the server that has a partition."""
@@ -269,5 +297,5 @@ class Server:
 def _try(call: Callable[..., Any], name: str, partition: int, arguments: Sequence[Argument]) -> Any:
     try:
         return call(name, partition, *arguments)
-    except (RedisError, OSError, LogUnavailable) as error:
+    except (*FAILURES, LogUnavailable) as error:
         return error

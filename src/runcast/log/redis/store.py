@@ -12,8 +12,8 @@ import msgspec
 from runcast.errors import LogError, StaleToken
 from runcast.log.base import Appended, Lease, Record
 from runcast.log.redis.commit import Batch, Commit, Stored
+from runcast.log.redis.jobs import Job
 from runcast.log.redis.partitions import Partitions
-from runcast.log.redis.queue import Job
 from runcast.log.redis.server import Argument, Server
 
 BY_CLOCK = -1

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Self
 
-from redis.exceptions import RedisError
-
+from runcast.log.redis.errors import FAILURES
 from runcast.log.redis.server import Server
 
 LOOK_S = 0.25
@@ -74,7 +73,7 @@ class Subscription:
         return len(self._probed)
 
     def _open(self, client: Any, partitions: Sequence[int]) -> Any:
-        pubsub = client.pubsub(ignore_subscribe_messages=True)
+        pubsub = client.pubsub()  # which tells of what the server itself ends, too
         self._stack.callback(pubsub.close)
         channels = [f"{self._server.root(partition)}wake" for partition in partitions]
         channels.append(self._probe_channel(partitions[0]))
@@ -93,7 +92,7 @@ class Subscription:
         while not self._stop.is_set():
             try:
                 text = _text(pubsub.get_message(timeout=LOOK_S))
-            except (RedisError, OSError, ValueError) as error:
+            except (*FAILURES, ValueError) as error:
                 self._arrived.put(error)
                 return
             if text is not None:
@@ -101,6 +100,7 @@ class Subscription:
 
 
 def _text(message: Any) -> str | None:
+    """What was published, if anything was; raises for the end of a subscription that nobody asked for."""
     if not message:
         return None
     if message["type"] == "sunsubscribe":  # its partition has moved to another server

@@ -14,9 +14,10 @@ from concurrent.futures import Future
 from runcast.core.event import Event
 from runcast.errors import LogError, LogUnavailable
 from runcast.log.base import Appended, LogStatistics
+from runcast.log.queue import JobQueue
 from runcast.log.redis.announce import Announcer
+from runcast.log.redis.jobs import Job
 from runcast.log.redis.options import Options
-from runcast.log.redis.queue import Job, JobQueue
 from runcast.log.redis.store import Outcome, Store
 
 _logger = logging.getLogger("runcast.log")
@@ -37,7 +38,7 @@ class Writer:
         self._store = store
         self._announcer = announcer
         self._options = options
-        self._queue = JobQueue(options)
+        self._queue = JobQueue[Job](options)
         self._starting = threading.Lock()
         self._committing = threading.Lock()
         self._thread: threading.Thread | None = None

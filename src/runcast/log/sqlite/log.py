@@ -25,10 +25,11 @@ from runcast.log.base import (
 )
 from runcast.log.ledger import Ledger
 from runcast.log.pages import NEWEST
+from runcast.log.queue import JOB_BYTES
 from runcast.log.rules import STREAMS_MAX, check_keep, check_limit, ttl_us
 from runcast.log.sqlite import reads, sweep, tables
 from runcast.log.sqlite.files import Limits, LogFile
-from runcast.log.sqlite.queue import JOB_BYTES, Job, LoneJob, StreamJob, TableJob
+from runcast.log.sqlite.jobs import Job, LoneJob, StreamJob, TableJob
 from runcast.log.sqlite.writer import Writer
 from runcast.log.watchers import Callback
 

@@ -17,12 +17,13 @@ from typing import Any
 
 from runcast.errors import LogError, LogReadOnly
 from runcast.log.base import LogStatistics
+from runcast.log.queue import JobQueue
 from runcast.log.sqlite.announce import Announcer
 from runcast.log.sqlite.append import Appender, Outcome
 from runcast.log.sqlite.checkpoint import Checkpointer
 from runcast.log.sqlite.errors import is_busy, log_error
 from runcast.log.sqlite.files import Limits, LogFile, pause
-from runcast.log.sqlite.queue import Job, JobQueue, LoneJob, StreamJob, TableJob
+from runcast.log.sqlite.jobs import Job, LoneJob, StreamJob, TableJob, Together
 
 _logger = logging.getLogger("runcast.log")
 
@@ -49,7 +50,7 @@ class Writer:
         self._checkpointer = Checkpointer(file, limits)
         self.announcer = Announcer(file, self._checkpointer.committed)
         self._appender = Appender(clock)
-        self._queue = JobQueue(limits)
+        self._queue = JobQueue[Job](limits, Together)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._competing_until = 0.0
