@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from runcast.errors import InvalidEvent
-from runcast.kinds.session import cut_text
+from runcast.kinds import rules
+from runcast.kinds.rules import Rule
 
 STEPS: Final = ("starting", "agent_routing", "rag_retrieval", "generating")
 """The documented steps of an answer, in their order; a responder may tell of others."""
@@ -23,9 +25,6 @@ PROCESSING_ERROR: Final = "PROCESSING_ERROR"
 ASSISTANT: Final = "assistant"
 """What answers without naming itself."""
 
-Rule = Callable[[str, Any], Any]
-"""Settles a field by its name and value (None if absent); raises `InvalidEvent` naming it."""
-
 
 def settle(event_type: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an event of a known type, settled and in their order, then whatever else was given.
@@ -33,56 +32,15 @@ def settle(event_type: str, data: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidEvent: a field has a wrong type or value; the message names it.
     """
-    rules = FIELDS.get(event_type)
-    if rules is None:
-        return dict(data)
-    settled = {name: rule(name, data.get(name)) for name, rule in rules.items()}
-    return {**settled, **{name: value for name, value in data.items() if name not in rules}}
+    return rules.settle(FIELDS.get(event_type), data)
 
 
 # --- rules --------------------------------------------------------------------------------------
 
-
-def _text(limit: int, default: str | None = "") -> Rule:
-    def rule(name: str, value: Any) -> str | None:
-        if value is None:
-            return default
-        if isinstance(value, str):
-            return cut_text(value, limit)
-        raise InvalidEvent(f"{name}: a string is expected.", field=name)
-
-    return rule
-
-
-def _name(default: str | None = None, *, optional: bool = False) -> Rule:
-    def rule(name: str, value: Any) -> str | None:
-        given = default if value is None else value
-        if given is None and optional:
-            return None
-        if isinstance(given, str) and 1 <= len(given) <= MAX_NAME_CHARS:
-            return given
-        raise InvalidEvent(f"{name}: a string of 1 to {MAX_NAME_CHARS} characters.", field=name)
-
-    return rule
-
-
-def _count(name: str, value: Any) -> int:
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_OFFSET:
-        raise InvalidEvent(f"{name}: an integer from 0 up.", field=name)
-    return value
-
-
-def _truth(default: bool) -> Rule:
-    def rule(name: str, value: Any) -> bool:
-        if value is None:
-            return default
-        if isinstance(value, bool):
-            return value
-        raise InvalidEvent(f"{name}: true or false is expected.", field=name)
-
-    return rule
+_name = partial(rules.name, MAX_NAME_CHARS)
+_text = rules.text
+_count = rules.count(0, MAX_OFFSET)
+_share = rules.number(0, 1, None)
 
 
 def _person(name: str, value: Any) -> dict[str, Any]:
@@ -137,14 +95,6 @@ def _metadata(name: str, value: Any) -> dict[str, Any]:
     }
 
 
-def _share(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InvalidEvent(f"{name}: a number from 0 to 1, or null.", field=name)
-    return value
-
-
 def _sources(name: str, value: Any) -> list[Any]:
     if value is None:
         return []
@@ -175,7 +125,7 @@ FIELDS: Final[Mapping[str, Mapping[str, Rule]]] = {
         "message_id": _name("answer"),
         "response": _text(MAX_ANSWER_CHARS),
         "metadata": _metadata,
-        "cancelled": _truth(False),
+        "cancelled": rules.truth(False),
         "in_reply_to": _name(optional=True),
     },
     "error": {
