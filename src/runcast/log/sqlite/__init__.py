@@ -1,6 +1,6 @@
 """The embedded log: one SQLite file, written by any number of processes of one machine.
 
-`log` is its face. Writing is `queue`, `writer`, `append`, `announce` and `checkpoint`, and `once` for a process that
+`log` is its face. Writing is `jobs`, `writer`, `append`, `announce` and `checkpoint`, and `once` for a process that
 ends right after; reading is `rows` and `reads`; upkeep is `sweep` and `tables`; the file itself is `files`, `format`,
 `mounts` and `errors`.
 """
