@@ -2,7 +2,7 @@
 # save the system packages that `make test` may install (see scripts/system_prerequisites.sh).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format lock soak bench abuse autobahn clean
+.PHONY: help setup demo serve test lint format lock soak faults bench abuse autobahn clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -46,6 +46,10 @@ lock: ## Write requirements.lock anew (newest versions: make lock ARGS=--upgrade
 soak: $(READY) ## Run the long storms that `make test` leaves out
 	@./scripts/system_prerequisites.sh
 	$(BIN)/pytest -m soak $(ARGS)
+
+faults: $(READY) ## Break nodes, links and Redis under three nodes, and print what each fault costs
+	@./scripts/system_prerequisites.sh
+	$(BIN)/pytest -m "soak or not soak" tests/nodes $(ARGS)
 
 bench: $(READY) ## Measure against peers in the same run
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -8,6 +8,7 @@
 #   redis-server, redis-sentinel  the log on Redis
 #   nginx   stands before servers, with the configuration in deploy/
 #   systemd-analyze  reads the units in deploy/
+#   netns   network namespaces, to cut a link between servers (ip, and root)
 #
 # Missing programs are installed with apt where that needs no password. What is still missing
 # is said in one line and its tests are skipped; with CI=true it is an error.
@@ -19,6 +20,7 @@ set -eu
 have() {
   case $1 in
     tmpfs) mount_tmpfs ;;
+    netns) add_namespace ;;
     strace) strace -o /dev/null true ;; # present, and allowed to trace
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
@@ -31,6 +33,11 @@ mount_tmpfs() {
   mount -t tmpfs -o size=64k tmpfs "$folder" && umount "$folder" || status=1
   rmdir "$folder"
   return $status
+}
+
+add_namespace() {
+  name=runcast-probe-$$
+  ip netns add "$name" && ip netns delete "$name"
 }
 
 missing() {

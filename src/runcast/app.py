@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -40,6 +40,7 @@ from runcast.feeds.sessions.otlp import create_otlp_router
 from runcast.feeds.sessions.routes import create_sessions_router
 from runcast.feeds.sessions.wire import BatchCodec
 from runcast.feeds.system.knowledge import create_knowledge_router
+from runcast.feeds.system.presence import Presence
 from runcast.feeds.system.routes import create_system_feed_router
 from runcast.feeds.system.telling import tell_system
 from runcast.feeds.system.wire import system_frames
@@ -50,14 +51,13 @@ from runcast.feeds.workflows.routes import create_workflows_router
 from runcast.feeds.workflows.wire import workflow_frames
 from runcast.kinds.known import KINDS
 from runcast.live.bus import Bus
-from runcast.live.hub import Hub
 from runcast.live.keeper import keep_snapshots
 from runcast.log.open import open_configured
 from runcast.log.place import auth_file, beside
 from runcast.runners.assembly import Runners
 from runcast.runners.loading import load_modules
 from runcast.sources.htmlgraph.follow import follow as follow_htmlgraph
-from runcast.sources.redis_pubsub import follow_redis
+from runcast.sources.redis_pubsub import check_url, follow_redis
 from runcast.sources.spool import follow_spool
 from runcast.transport.examples import create_examples_router
 from runcast.transport.firehose import create_firehose_router
@@ -106,11 +106,13 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     """
     settings = settings or (bus.settings if bus else Settings.from_env(os.environ))
     load_modules(settings.load)
+    check_url(settings.redis_url)
     owned = bus is None
     bus = bus or Bus(open_configured(settings), KINDS, settings)
     for kind in KINDS:
         bus.kinds.setdefault(kind.name, kind)
     runners = Runners.over(bus)
+    presence = Presence(bus, lambda: runners.host.claimed, __version__)
     redact_logs()
     authenticator = make_authenticator(settings, AuthStore(_auth_file(bus.log.url)))
     holders = None if authenticator.is_open else Holders(authenticator, settings, bus.spawn)
@@ -121,8 +123,11 @@ def create_app(settings: Settings | None = None, *, bus: Bus | None = None) -> F
     app = FastAPI(
         title="Runcast",
         version=__version__,
-        routes=[*_routes(bus, runners, chat), *create_identity_router(authenticator, settings).routes],
-        lifespan=_lifespan(bus, runners, attachments, owned),
+        routes=[
+            *_routes(bus, runners, presence, chat),
+            *create_identity_router(authenticator, settings).routes,
+        ],
+        lifespan=_lifespan(bus, runners, presence, attachments, owned),
         docs_url=None,
         redoc_url=None,
     )
@@ -150,7 +155,7 @@ def _auth_file(url: str) -> Path | None:
     return None if path is None else auth_file(path)
 
 
-def _routes(bus: Bus, runners: Runners, chat: APIRouter) -> list[BaseRoute]:
+def _routes(bus: Bus, runners: Runners, presence: Presence, chat: APIRouter) -> list[BaseRoute]:
     """All routes, the busiest first. Given as a list: those of an included router are matched three times each."""
     return [
         *create_streams_router(bus, CODECS).routes,
@@ -162,7 +167,7 @@ def _routes(bus: Bus, runners: Runners, chat: APIRouter) -> list[BaseRoute]:
         *chat.routes,
         *create_plans_router(runners.plans).routes,
         *create_streaming_router(StreamingManager(bus=bus), give_command=command_giver(runners.plans)).routes,
-        *create_system_feed_router(bus, runners.model, runners.knowledge).routes,
+        *create_system_feed_router(bus, runners.model, runners.knowledge, presence).routes,
         *create_knowledge_router(bus, runners.knowledge).routes,
         *create_firehose_router(bus).routes,
         create_stream_socket(bus),
@@ -172,16 +177,24 @@ def _routes(bus: Bus, runners: Runners, chat: APIRouter) -> list[BaseRoute]:
     ]
 
 
-def _lifespan(bus: Bus, runners: Runners, attachments: Attachments, owned: bool) -> Any:
+def _lifespan(bus: Bus, runners: Runners, presence: Presence, attachments: Attachments, owned: bool) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         if owned:  # it is the whole server, so the process is its own
             _tune_interpreter()
         bus.processors.load_entry_points()
         hub = bus.start()
-        with _drain_on_signals(hub, bus.settings.drain_s), _end_with_parent():
-            async with _meanwhile(*_works(bus, runners), keep_attachments(bus, attachments)):
-                yield {DRAIN_S: bus.settings.drain_s, LIMITS: ClientLimits(bus.settings, bus.refused)}
+        drain_s, answers = bus.settings.drain_s, runners.chats.draining
+
+        def drain() -> None:
+            answers.begin(drain_s)
+            hub.drain(drain_s)
+
+        with _drain_on_signals(drain), _end_with_parent():
+            async with _meanwhile(*_works(bus, runners, presence), keep_attachments(bus, attachments)):
+                yield {DRAIN_S: drain_s, LIMITS: ClientLimits(bus.settings, bus.refused)}
+                answers.begin(drain_s)  # if it was closed without a signal
+                await answers.end()
         if owned:
             await bus.close()
         await runners.close()
@@ -189,14 +202,16 @@ def _lifespan(bus: Bus, runners: Runners, attachments: Attachments, owned: bool)
     return lifespan
 
 
-def _works(bus: Bus, runners: Runners) -> list[Coroutine[Any, Any, None]]:
+def _works(bus: Bus, runners: Runners, presence: Presence) -> list[Coroutine[Any, Any, None]]:
     """What goes on beside the requests."""
     works: list[Coroutine[Any, Any, None]] = [
         *(keep_snapshots(bus, kind.name) for kind in KINDS if kind.folds),
         run_alerts(bus),
         follow_spool(bus),
         runners.host.run(),
-        tell_system(bus),
+        runners.chats.preparation.run(),
+        presence.run(),
+        tell_system(bus, presence.leave),
         follow_redis(bus),
     ]
     if bus.settings.htmlgraph_db:
@@ -228,7 +243,7 @@ def _tune_interpreter() -> None:
 
 
 @contextmanager
-def _drain_on_signals(hub: Hub, over_s: float) -> Generator[None]:
+def _drain_on_signals(drain: Callable[[], None]) -> Generator[None]:
     """On SIGTERM or SIGINT tell the clients first, then let the server do what it does.
 
     A server that shuts down waits for its responses to end; those of SSE only do when they are told.
@@ -237,7 +252,7 @@ def _drain_on_signals(hub: Hub, over_s: float) -> Generator[None]:
     previous: dict[int, Any] = {}
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(hub.drain, over_s)
+        loop.call_soon_threadsafe(drain)
         if callable(previous[number]):
             previous[number](number, frame)
 

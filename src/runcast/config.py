@@ -12,6 +12,7 @@ from runcast.errors import ConfigError
 
 KIB = 1024
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 
 _ALIASES = {
     # names that the feeds' documents gave to settings of ours
@@ -45,7 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     log: Annotated[
-        str, _doc("the log: sqlite:///path, a path, or memory:; empty is log.db in the user's data")
+        str,
+        _doc("the log: sqlite:///path, a path, memory:, or redis://host; empty is log.db in the user's data"),
     ] = ""
     host: Annotated[str, _doc("the address to listen on")] = "127.0.0.1"
     port: Annotated[Port, _doc("the port to listen on; 0 takes a free one")] = 8000
@@ -126,6 +128,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ""
     attachment_max_bytes: Annotated[Count, _doc("one attachment of a chat")] = 10 * MIB
     attachments_max_bytes: Annotated[Count, _doc("all attachments of one conversation")] = 256 * MIB
+    attachments_person_max_bytes: Annotated[
+        Count, _doc("all attachments of one person, in whole blocks of 4 KiB and one more for each")
+    ] = 1 * GIB
+    attachments_total_max_bytes: Annotated[
+        Count, _doc("all attachments, counted so; 1 GiB of the disk, or 5 % if that is less, stay free, too")
+    ] = 10 * GIB
 
     task_heartbeat_s: Annotated[Positive, _doc("between two heartbeats to a client of a task")] = 15.0
     task_timeout_s: Annotated[
@@ -195,6 +203,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     drain_s: Annotated[NotNegative, _doc("over which clients are told to reconnect at a restart")] = 3.0
 
+    presence: Annotated[
+        str,
+        _doc(
+            "whether a process tells the others of its log that it is there: auto (on Redis, or with several workers), on, off"
+        ),
+    ] = "auto"
+    node_report_s: Annotated[
+        Positive,
+        _doc("between two reports of a node; one that is silent for three of them is told to be lost"),
+    ] = 10.0
+
     session_token_budget: Annotated[
         Amount, _doc("tokens of one session at which an alert is raised, and at 80 % of them; 0 for none")
     ] = 0
@@ -214,6 +233,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ConfigError(
                 "RUNCAST_ALLOWED_ORIGINS: * is no origin; list them, such as https://app.example.org."
             )
+        if self.presence not in {"auto", "on", "off"}:
+            raise ConfigError("RUNCAST_PRESENCE: auto, on or off.")
         if any(character.isspace() for key in self.api_keys for character in key):
             raise ConfigError("RUNCAST_API_KEYS: a key has no spaces in it; several are divided by commas.")
 

@@ -33,6 +33,7 @@
     │   ├── LogCorrupt
     │   ├── LogGone               the file was removed or replaced while it was open
     │   ├── LogTooNew             written by a newer Runcast
+    │   ├── NoFirehose            the log was made without one: its streams are read one by one
     │   └── StaleToken            a lease was lost to another owner
     ├── ServerError               a server was asked, and its answer is none that a client can use
     │   └── Unreachable           (retryable) nobody answers there
@@ -299,6 +300,13 @@ class LogGone(LogError):
 
     code = "log_gone"
     message = "The log's file was removed or replaced; nothing was stored. Restart whatever uses it."
+
+
+class NoFirehose(LogError):
+    """The log was made without one order over all of its streams."""
+
+    code = "no_firehose"
+    message = "This log was made without a firehose (firehose=false): its streams are read one by one."
 
 
 class LogTooNew(LogError):

@@ -18,10 +18,12 @@ COMMANDS = [
     "watch",
     "workflow",
     "plan",
+    "task",
     "publish",
     "tail",
     "streams",
     "show",
+    "nodes",
     "worker",
     "knowledge",
     "hook",
@@ -29,7 +31,7 @@ COMMANDS = [
     "token",
     "doctor",
 ]
-OURS = ["demo", "workflow", "plan", "publish", "tail", "streams", "show", "token", "doctor"]
+OURS = ["demo", "workflow", "plan", "task", "publish", "tail", "streams", "show", "nodes", "token", "doctor"]
 
 
 def test_alone_it_lists_all_commands() -> None:

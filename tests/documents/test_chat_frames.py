@@ -44,6 +44,7 @@ def test_all_frames_of_an_exchange_are_as_documented(tmp_path: Path) -> None:
             frames.append(receive(ws))
         say(ws, **{**message, "message": ""})
         error = receive(ws)
+    print("", *(json.dumps(frame) for frame in [failed, known, *frames, error]), sep="\n")
     by_type = {frame["type"]: frame for frame in [failed, known, *frames, error]}
     for heading in (
         "Authentication Success",

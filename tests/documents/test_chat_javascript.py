@@ -53,6 +53,7 @@ def test_the_example_shows_an_answer(server: ChatServer, tmp_path: Path) -> None
             "Disconnected",
         )
         assert client.process.wait(20) == 0
+    print("", *client.lines, sep="\n")
     assert "132 kW" in "\n".join(client.lines)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.documents.snippets import Running, at, python, snippet, snippets
 from tests.support.chat_server import ChatServer
-from tests.support.chatting import Script
+from tests.support.chatting import Script, known, say, text_of, until
+from tests.support.clients import open_ws
 from tests.support.server import wait_until
 
 DOCUMENT = "003_b00b2b8cdee7bc14.txt"
@@ -35,6 +36,7 @@ def test_the_example_is_answered(server: ChatServer, tmp_path: Path) -> None:
         client.until("Authenticated!", "[starting] Processing your message...", "Complete!", "Agent: specs")
         assert client.process.wait(20) == 0
     said = "\n".join(client.lines)
+    print(f"\n{said}")
     assert "[rag_retrieval] Searching knowledge base..." in said
     assert said.count("132 kW") == 2  # as tokens, and as the whole response
 
@@ -64,6 +66,35 @@ def test_two_people_who_run_it_at_once_read_only_their_own(tmp_path: Path) -> No
         answered.until("Response: Private matter")
         assert answered.process.wait(20) == 0
         assert len(script.questions) == 1
+
+
+def test_the_answer_of_a_client_that_was_killed_goes_on_and_is_read_at_another_process(
+    tmp_path: Path,
+) -> None:
+    script = Script("Part one, ", "part two.")
+    log = tmp_path / "log.db"
+    with ChatServer(log, responder=script) as server, ChatServer(log, runs=False) as other:
+        with run(server, tmp_path / "ann", server.token("ann")) as client:
+            client.until("[starting] Processing your message...")
+            wait_until(lambda: _told(other))
+            client.process.kill()
+            client.process.wait()
+        told = _told(other)
+        with open_ws(other.chat("ann", partial="0")) as ws:
+            known(ws)
+            say(ws, type="resume", session_id="python-session-1", after="start")
+            frames = until(ws, "token")
+            script.go.set()
+            frames += until(ws, "complete", "error")
+        assert told == "Part one, "
+        assert text_of(frames) == frames[-1]["response"] == "Part one, part two."
+        stored = other.as_("ann", "GET", "/api/v1/chat/python-session-1").json()["messages"][-1]
+        assert stored["message"] == frames[-1]["response"]
+
+
+def _told(server: ChatServer) -> str:
+    answering = server.as_("ann", "GET", "/api/v1/chat/python-session-1").json().get("answering")
+    return answering[0]["text"] if answering else ""
 
 
 def test_no_python_of_the_document_is_left_out() -> None:

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from tests.documents.snippets import SEEDS, at, javascript, python, snippets
 from tests.documents.tasks import CLIENT_TASK, DOCUMENT, STEPS, block, blocks, server, without_types
+from tests.runners import task_program
 from tests.support.server import wait_until
 from tests.support.swift import ProgressMessage
 from tests.support.task_server import TaskServer
@@ -55,6 +56,33 @@ def test_the_python_client_passes_over_heartbeats_and_survives_the_timeout(tmp_p
         wait_until(lambda: any("No message from the task" in line for line in client.lines))
         assert client.process.wait(20) == 0  # its own words for the close code follow
     assert not any("heartbeat" in line for line in client.lines)
+
+
+def test_the_python_client_survives_a_refusal(tmp_path: Path) -> None:
+    """It shows no key, and prints what every frame must have: it does not stumble over a KeyError."""
+    with (
+        TaskServer(
+            tmp_path / "log.db", runs=False, api_keys=("the-key-of-the-tests",), unauthenticated_s=0.2
+        ) as server,
+        python(tmp_path, at(server, block("Python", "python"))) as client,
+    ):
+        wait_until(lambda: any(line.startswith("Progress: 0% - ") for line in client.lines))
+        assert client.process.wait(20) == 0
+    assert not any(
+        "KeyError" in line or line in {"Error: 'percent'", "Error: 'step'"} for line in client.lines
+    )
+    assert server.made.store is not None
+    server.made.store.close()
+
+
+def test_the_python_client_hears_that_a_task_was_cancelled(tmp_path: Path) -> None:
+    with TaskServer(tmp_path / "log.db", load=(task_program.__name__,), runner_lease_s=1.0) as server:
+        server.begin("tidy", task_id=CLIENT_TASK, folder=str(tmp_path))
+        with python(tmp_path, at(server, block("Python", "python"))) as client:
+            client.until("Progress: 50% - at work")
+            assert server.http.post(f"/api/v1/tasks/{CLIENT_TASK}/cancel", json={}).status_code == 202
+            client.until("Progress: 50% - Cancelled by local.", "Agent failed")
+            assert client.process.wait(20) == 0
 
 
 def test_the_typescript_client_prints_what_is_published(server: TaskServer, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from tests.support import openai_server as scenes
@@ -127,6 +127,89 @@ def test_what_the_api_says_is_not_shown(
     assert (last["type"], last["code"]) == ("error", "PROCESSING_ERROR")
     for secret in ("sk-", "Traceback", "test-model", "127.0.0.1", "RUNCAST"):
         assert secret not in last["error"]
+
+
+WHOLE = scenes.answer("132", " kW.")
+TRIES = {"llm_attempts": 2}
+FAULTS: dict[str, tuple[list[Any], dict[str, Any], str, str]] = {
+    # what the model does, how often it is asked, what is told of the answer, how that ends
+    "slow, torn into bytes": ([scenes.stutter("Größe: ", "4 m ", "🚗")], {}, "Größe: 4 m 🚗", "complete"),
+    "500, then an answer": ([scenes.refuse("500 Oops", {}), WHOLE], TRIES, "132 kW.", "complete"),
+    "500 for ever": ([scenes.refuse("500 Oops", {})], TRIES, "", "too much to do"),
+    "429 with a pause, then an answer": (
+        [scenes.refuse("429 Slow Down", {}, "Retry-After: 0.6"), WHOLE],
+        TRIES,
+        "132 kW.",
+        "complete",
+    ),
+    "429 for an hour": (
+        [scenes.refuse("429 Slow Down", {}, "Retry-After: 3600")],
+        TRIES,
+        "",
+        "too much to do",
+    ),
+    "no credit": (
+        [scenes.refuse("429 No", scenes.error("You exceeded your current quota", "insufficient_quota"))],
+        TRIES,
+        "",
+        "cannot be asked",
+    ),
+    "401": ([scenes.refuse("401 Unauthorized", {})], TRIES, "", "cannot be asked"),
+    "a page of HTML": ([scenes.garbage(b"<html>", "text/html")], TRIES, "", "not answered as it should"),
+    "no chunks": ([scenes.garbage(b"data: {\n\n")], TRIES, "", "not answered as it should"),
+    "nonsense in mid-answer": ([scenes.nonsense("132", " k")], TRIES, "132 k", "broke off"),
+    "an error in mid-answer": ([scenes.fail_in_stream("132", " k"), WHOLE], TRIES, "132 k", "broke off"),
+    "an error before the first word": ([scenes.fail_in_stream(), WHOLE], TRIES, "132 kW.", "complete"),
+    "cut off before the first word": ([scenes.cut(), WHOLE], TRIES, "132 kW.", "complete"),
+    "cut off in mid-answer": ([scenes.cut("132", " k"), WHOLE], TRIES, "132 k", "broke off"),
+    "hung up": ([scenes.hang_up(), WHOLE], TRIES, "132 kW.", "complete"),
+    "never answers": ([scenes.hang()], {"llm_timeout_s": 0.3, "llm_attempts": 1}, "", "too much to do"),
+    "silent in mid-answer": (
+        [scenes.silence("132", comments=True)],
+        {"llm_timeout_s": 0.3, "llm_attempts": 1},
+        "132",
+        "broke off",
+    ),
+    "withheld": ([scenes.answer(finish="content_filter")], TRIES, "", "not answered as it should"),
+}
+
+
+OFTEN: Final = {
+    "slow, torn into bytes",
+    "429 with a pause, then an answer",
+    "429 for an hour",
+    "no chunks",
+    "nonsense in mid-answer",
+    "an error in mid-answer",
+    "an error before the first word",
+    "never answers",
+}
+"""Those of the ordinary run; of the others, other tests have the gist."""
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(one, marks=[] if one in OFTEN else pytest.mark.soak) for one in FAULTS]
+)
+def test_what_the_user_sees(model: OpenAIServer, tmp_path: Path, fault: str) -> None:
+    played, settings, text, end = FAULTS[fault]
+    model.play(*played)
+    with chatting(model, tmp_path, **settings) as (_, ws):
+        frames = ask(ws, "What is the engine power?")
+    last = frames[-1]
+    print(f"\n  {fault}: ", " ".join(_short(frame) for frame in frames))
+    assert text_of(frames) == text  # each piece of the answer once, however often the model was asked
+    offsets = [frame["offset"] for frame in frames if frame["type"] == "token"]
+    assert offsets == sorted(set(offsets))
+    if end == "complete":
+        assert (last["type"], last["response"]) == ("complete", text)
+    else:
+        assert (last["type"], last["code"]) == ("error", "PROCESSING_ERROR")
+        assert end in last["error"]
+
+
+def _short(frame: dict[str, Any]) -> str:
+    told = frame.get("step") or frame.get("token") or frame.get("error") or frame.get("response")
+    return f"{frame['type']}({told})" if told else str(frame["type"])
 
 
 def test_a_model_that_falls_silent_is_given_up(model: OpenAIServer, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection
 
 from runcast.feeds.chat.routes import attachments_of
 from runcast.feeds.chat.upkeep import sweep_attachments
-from runcast.runners.chat.responder import Piece, Question
+from runcast.runners.chat.responder import Piece, Progress, Question
 
 MIB = 1024 * 1024
 
@@ -93,6 +93,30 @@ def test_an_answer_that_is_cancelled_says_so(tmp_path: Path) -> None:
         with in_background(cancel):
             told = server.as_("ann", "POST", "/api/v1/chat", json={"message": "x", "session_id": "s"}).json()
         assert (told["cancelled"], told["response"]) == (True, "So ")
+
+
+def test_who_comes_in_mid_answer_is_told_the_steps_so_far(tmp_path: Path) -> None:
+    script = Script(
+        Progress("agent_routing", "Routing"),
+        Progress("generating", "Writing", "specs"),
+        "So ",
+        "on",
+        waits_after=3,
+    )
+    with ChatServer(tmp_path / "log.db", responder=script) as server, open_ws(server.chat("ann")) as ws:
+        known(ws)
+        say(ws, type="message", message="x", session_id="s")
+        until(ws, "token")
+        (answering,) = server.as_("ann", "GET", "/api/v1/chat/s").json()["answering"]
+        assert [(one["step"], one["agent"]) for one in answering["steps"]] == [
+            ("starting", None),
+            ("agent_routing", None),
+            ("generating", "specs"),
+        ]
+        assert answering["steps"][1]["message"] == "Routing"
+        script.go.set()
+        until(ws, "complete")
+        assert server.as_("ann", "GET", "/api/v1/chat/s").json()["answering"] == []
 
 
 # --- attachments -------------------------------------------------------------------------------

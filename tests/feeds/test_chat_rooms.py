@@ -91,6 +91,7 @@ def test_typing_is_told_to_the_others_and_not_stored(server: ChatServer) -> None
         until(ann, "member_added")
         say(ben, type="resume", session_id=SESSION)
         until(ben, "resumed")
+        calm(ben)  # told of it from now on
         head = server.run(server.bus.info(f"chat:{SESSION}")).head
         for _ in range(20):
             say(ann, type="typing", session_id=SESSION)
@@ -139,6 +140,39 @@ def test_read_edit_and_delete(server: ChatServer) -> None:
         until(ann, "delete")
         document = server.as_("ben", "GET", f"/api/v1/chat/{SESSION}").json()
         assert [one["role"] for one in document["messages"]] == ["assistant"]
+
+
+def test_somebody_is_invited_by_the_address_they_registered_with(server: ChatServer) -> None:
+    person = {"email": "ben@example.org", "password": "correct horse battery", "name": "Ben"}
+    ben = server.http.post("/api/v1/auth/register", json=person).json()
+    members = f"/api/v1/chat/{SESSION}/members"
+    with open_ws(server.chat("ann")) as ann, open_ws(server.ws("/ws/chat", token=ben["access_token"])) as ws:
+        known(ann)
+        known(ws)
+        ask(ann, session_id=SESSION)
+        answer = server.as_("ann", "POST", members, json={"email": "nobody@example.org"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+        assert answer.json()["field"] == "email"
+        answer = server.as_("ann", "POST", members, json={"email": " Ben@Example.org"})
+        assert [one["id"] for one in answer.json()["members"]] == [ben["user"]["id"]]
+        assert until(ann, "member_added")[-1]["user"]["name"] == "Ben"
+        say(ws, type="resume", session_id=SESSION)
+        assert receive(ws)["type"] == "resumed"
+    # who may not invite learns nothing of who has registered
+    assert server.as_("eve", "POST", members, json={"email": "nobody@example.org"}).status_code == 403
+
+
+def test_addresses_cannot_be_tried_out(tmp_path: Path) -> None:
+    with ChatServer(tmp_path / "log.db", responder=Script("Yes.", waits_after=0), chat_rate=5) as server:
+        with open_ws(server.chat("ann")) as ann:
+            known(ann)
+            ask(ann, session_id=SESSION)
+        path = f"/api/v1/chat/{SESSION}/members"
+        told = [
+            server.as_("ann", "POST", path, json={"email": f"p{number}@example.org"}).status_code
+            for number in range(6)
+        ]
+        assert told == [400] * 4 + [429] * 2
 
 
 def test_who_is_removed_hears_no_more(server: ChatServer) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from tests.runners import task_program
-from tests.support.clients import RawClient, open_ws, rest_of
+from tests.support.clients import RawClient, open_ws, receive, rest_of
+from tests.support.process import ServeProcess
 from tests.support.swift import check
 from tests.support.task_server import TaskServer
 
@@ -67,6 +68,36 @@ def test_every_refusal_is_a_frame_that_documented_clients_can_read(server: TaskS
         ws.send("hello")
         frames, code, _ = rest_of(ws)
     assert ([check(json.dumps(frame)).step for frame in frames], code) == (["error"], 1008)
+
+
+def test_a_page_of_another_site_is_refused_in_the_feeds_words(tmp_path: Path) -> None:
+    """By the gate of the whole server, before any feed is asked."""
+    with ServeProcess(tmp_path / "log.db") as server:
+        for path in ("/ws/agent-progress/t", "/ws/agent-progress/../t", "/ws/agent-progress/"):
+            with open_ws(f"ws://127.0.0.1:{server.port}{path}", origin="https://evil.example") as ws:
+                frames, code, reason = rest_of(ws)
+            assert [check(json.dumps(frame)).step for frame in frames] == ["error"]
+            assert (frames[0]["error"], code, reason) == (True, 1008, "forbidden")
+
+
+def test_a_key_that_is_revoked_ends_in_a_frame(server: TaskServer) -> None:
+    made, secret = server.made.keys.create("test", Grants(("task:mine",), ()))
+    with open_ws(server.task("mine", api_key=secret)) as ws:
+        assert receive(ws)["step"] == "connected"
+        server.made.keys.revoke(made.id)
+        frames, code, _ = rest_of(ws)
+    assert ([check(json.dumps(frame)).step for frame in frames], code) == (["error"], 1008)
+
+
+def test_one_cancels_what_one_may_write(server: TaskServer) -> None:
+    begun = ask(server, MASTER, "POST", "/api/v1/tasks", json={"type": "steps", "task_id": "mine-2"})
+    assert begun.status_code == 202
+    path = "/api/v1/tasks/mine-2/cancel"
+    reader, writer = key(server, read=("task:*",)), key(server, read=("task:*",), write=("task:mine-*",))
+    assert ask(server, reader, "POST", path, json={}).status_code == 403
+    assert ask(server, key(server), "POST", path, json={}).status_code == 403
+    assert server.http.post(path, json={}).status_code == 401
+    assert ask(server, writer, "POST", path, json={}).status_code in {202, 409}  # it may be through
 
 
 def test_one_starts_what_one_may_write(server: TaskServer) -> None:

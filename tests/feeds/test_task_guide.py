@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+from tests.runners import task_program
 from tests.support.process import clean_env
 from tests.support.task_server import TaskServer
 
@@ -36,19 +38,27 @@ def test_the_publisher_tells(tmp_path: Path) -> None:
     assert frames[1].keys() == json.loads(shown).keys()
 
 
-def test_the_request_begins_an_analysis(tmp_path: Path) -> None:
-    with TaskServer(tmp_path / "log.db") as server:
-        (request,) = blocks("sh")
-        done = subprocess.run(
-            ["sh", "-ec", request.replace("localhost:8000", f"localhost:{server.port}")],
-            env={**os.environ, "NO_PROXY": "*"},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=20,
-        )
-        frames = server.story(json.loads(done.stdout)["task_id"])
-    assert frames[-1]["result"]["verdict"] == "scam"
+def ask(server: TaskServer, request: str) -> dict[str, Any]:
+    """What a request of the guide is answered."""
+    done = subprocess.run(
+        ["sh", "-ec", request.replace("localhost:8000", f"localhost:{server.port}")],
+        env={**os.environ, "NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_requests_begin_and_cancel(tmp_path: Path) -> None:
+    begin, cancel = blocks("sh")
+    with TaskServer(tmp_path / "log.db", load=(task_program.__name__,)) as server:
+        frames = server.story(ask(server, begin)["task_id"])
+        assert frames[-1]["result"]["verdict"] == "scam"
+        server.begin("tidy", task_id="task-123", folder=str(tmp_path))
+        assert ask(server, cancel)["cancel_reason"] == "wrong text"
+        assert server.story("task-123")[-1]["status"] == "cancelled"
 
 
 def test_the_own_task_is_run(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from runcast.config import Settings
 from runcast.errors import ConfigError, InvalidEvent, InvalidStreamName
 from runcast.log.sqlite import SqliteLog
 from runcast.sources import outbox
-from runcast.sources.progress import ProgressPublisher, writer_for
+from runcast.sources.progress import ProgressPublisher, ProgressWriter, new_publish, writer_for
 
 
 @pytest.fixture
@@ -102,6 +102,22 @@ def test_a_log_that_is_away_is_logged_and_counted(tmp_path: Path, caplog: pytest
         assert publisher.flush()
     assert publisher.lost == 1
     assert "could not be sent" in caplog.text
+
+
+def test_a_lost_lease_costs_nobody_elses_events(tmp_path: Path) -> None:
+    settings = Settings(log=str(tmp_path / "log.db"))
+    log = SqliteLog(tmp_path / "log.db")
+    lost, held = log.acquire("work:task:lost", "me", 60), log.acquire("work:task:held", "me", 60)
+    assert lost
+    log.release(lost)
+    writer = ProgressWriter(settings)
+    for number in range(3):
+        for task, lease in (("lost", lost), ("free", None), ("held", held)):
+            writer.write(new_publish(f"task:{task}", "step", {"message": str(number)}), lease)
+    assert writer.flush(10)
+    assert (writer.lost, log.info("task:lost").head) == (3, 0)
+    log.close()
+    assert messages(tmp_path / "log.db", "free") == messages(tmp_path / "log.db", "held") == ["0", "1", "2"]
 
 
 def test_a_log_that_is_locked_delays_nobody_and_loses_nothing(tmp_path: Path) -> None:

@@ -200,6 +200,17 @@ def test_a_cleared_stream_is_a_reset(server: TaskServer, task: str) -> None:
     assert all(check(json.dumps(frame)).step for frame in frames)
 
 
+def test_what_is_not_kept_any_more_is_told(server: TaskServer, task: str) -> None:
+    server.publish(task, *STORY[:3])
+    first = server.get(f"/api/v1/streams/task:{task}/events?after=start")["events"][0]
+    server.run(server.bus.trim(f"task:{task}", keep=1))
+    server.publish(task, STORY[3])
+    frames = server.story(task, after=first["cursor"])
+    assert steps(frames) == ["connected", "gap", "reasoning", "completed"]
+    assert (frames[1]["first_seq"], frames[1]["last_seq"]) == (2, 2)
+    assert all(check(json.dumps(frame)).step for frame in frames)
+
+
 # --- heartbeats and the timeout -----------------------------------------------------------------
 
 

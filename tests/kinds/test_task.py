@@ -13,7 +13,17 @@ from tests.support.swift import check
 from runcast.core.event import Edge, Event
 from runcast.errors import InvalidEvent
 from runcast.kinds.base import Publish, accept
-from runcast.kinds.task import TASK, encode_frame, from_frame, normalise, task_id_of, task_stream, to_frame
+from runcast.kinds.task import (
+    TASK,
+    begins,
+    check_own_step,
+    encode_frame,
+    from_frame,
+    normalise,
+    task_id_of,
+    task_stream,
+    to_frame,
+)
 
 NOW = 1_760_000_000_000_000
 
@@ -141,3 +151,24 @@ def test_whatever_is_accepted_decodes_as_the_swift_client_does(message: dict[str
         assert check(frame).heartbeat is None
     else:
         assert refused.field
+
+
+def test_a_command_begins_no_run_and_is_one_that_there_is() -> None:
+    """It may come right after the end: the last run is over all the same."""
+    fields = normalise(Publish(stream="task:t", type="task_command", data={"command": "cancel"}))
+    assert not begins("task_command", fields)
+    assert begins("processing", fields)
+    for data in ({}, {"command": "explode"}, {"command": None}):
+        with pytest.raises(InvalidEvent, match="command: cancel is the one there is"):
+            normalise(Publish(stream="task:t", type="task_command", data=data))
+
+
+def test_a_tasks_own_steps_are_not_those_of_who_runs_it() -> None:
+    for step in ("queued", "started", "retrying", "task_command"):
+        with pytest.raises(InvalidEvent, match=f"^step: {step} is the word of those who run"):
+            check_own_step(step)
+    for step in ("completed", "failed"):
+        with pytest.raises(InvalidEvent, match="is told when the task's function ends"):
+            check_own_step(step)
+    for step in ("processing", "entity_extraction", "start"):
+        check_own_step(step)

@@ -52,6 +52,15 @@ def test_attempts_are_counted_by_their_beginnings() -> None:
     assert state.is_open
 
 
+def test_of_a_task_that_is_run_here_a_runners_words_count_only_from_a_runner() -> None:
+    """A task's own code, or another program, may use the same words."""
+    story = [("queued", QUEUED), ("started", {"worker": "w1"})]
+    state = told(*story, ("started", {"message": "reading", "percent": 5}))
+    assert (state.attempt, state.status, state.percent, state.worker) == (1, "running", 5, "w1")
+    assert told(*story, ("retrying", {"percent": 5})).status == "running"
+    assert told(("started", {}), ("retrying", {}), ("started", {})).attempt == 2  # of others all are counted
+
+
 def test_the_first_end_counts() -> None:
     state = told(
         ("queued", QUEUED),
@@ -74,3 +83,38 @@ def test_what_a_log_of_old_may_hold_breaks_nothing() -> None:
     for data in (b"{}", b'{"percent":"40","message":5,"error":1}', b"[]", b"nonsense"):
         step(state, Event("task:t1", "ab" * 8, 1, 1, "e1", "started", NOW, data))
     assert (state.percent, state.message, state.error, state.attempt) == (0, "", False, 4)
+
+
+def test_a_command_to_cancel_changes_nothing_until_it_is_over() -> None:
+    command = ("task_command", {"command": "cancel", "by": "ann", "reason": "wrong", "percent": 35})
+    story = [("queued", QUEUED), ("started", {"worker": "w1"}), ("scam_db", {"percent": 35})]
+    state = told(*story, command)
+    assert (state.status, state.step, state.percent, state.cancel) == ("running", "scam_db", 35, True)
+    assert state.is_open
+    state = told(*story, command, ("failed", {"status": "cancelled", "percent": 35}))
+    assert (state.status, state.error, state.is_over) == ("cancelled", True, True)
+    document = to_document(state, "t1")
+    assert (document["cancelled_by"], document["cancel_reason"]) == ("ann", "wrong")
+    assert told(*story, ("failed", {"status": "anything else"})).status == "failed"
+    assert told(*story, ("completed", {"status": "cancelled"})).status == "completed"
+
+
+def test_its_title_is_the_first_line_of_what_it_was_begun_with() -> None:
+    for params, title in (
+        ({"text": "  Pay now\nor else"}, "Pay now"),
+        ({"text": "Pay now", "title": "A letter"}, "A letter"),
+        ({"text": "x" * 200}, "x" * 160 + "…"),
+        ({"text": 5}, None),
+        ({"text": " \n "}, None),
+        ("params", None),
+    ):
+        state = told(("queued", {**QUEUED, "params": params}))
+        assert to_document(state, "t1")["title"] == title
+
+
+def test_whose_it_is_says_who_would_hear_a_command() -> None:
+    ours, celerys = told(("queued", QUEUED)), told(("started", {"executor": "celery", "task_type": "own"}))
+    theirs = told(("started", {"percent": 0}))
+    assert [one.can_be_cancelled for one in (ours, celerys, theirs)] == [True, True, False]
+    assert [one.is_guarded for one in (ours, celerys, theirs)] == [False, True, False]
+    assert (celerys.type, celerys.is_open) == ("own", False)

@@ -14,7 +14,10 @@ app = Celery(
     "own", broker=os.environ["CELERY_BROKER_URL"], task_cls="runcast.runners.tasks.celery_task:ProgressTask"
 )
 app.conf.update(
-    task_default_queue="own", broker_connection_retry_on_startup=True, worker_prefetch_multiplier=1
+    task_default_queue="own",
+    broker_connection_retry_on_startup=True,
+    worker_prefetch_multiplier=1,
+    worker_pool="runcast.runners.tasks.celery_pool:TaskPool",
 )
 
 
@@ -42,3 +45,45 @@ def dies_once(self: Any, folder: str) -> str:
         time.sleep(0.2)  # what it told is to be stored
         os.kill(os.getpid(), signal.SIGKILL)
     return "alive"
+
+
+@app.task(bind=True, name="own.sleeps", soft_time_limit=0.3, max_retries=0)
+def sleeps(self: Any) -> None:
+    self.progress("sleeping", 20, "sleeping")
+    time.sleep(30)
+
+
+@app.task(bind=True, name="own.hangs", time_limit=1)
+def hangs(self: Any) -> None:
+    self.progress("hanging", 25, "hanging")
+    while True:
+        try:
+            time.sleep(30)
+        except Exception:
+            continue
+
+
+@app.task(bind=True, name="own.waits")
+def waits(self: Any, folder: str) -> str:
+    """Waits for a file, and asks whether to go on."""
+    self.progress("waiting", 50, "waiting", pid=os.getpid())
+    while not Path(folder, "go").exists():
+        self.check()
+        time.sleep(0.01)
+    return "gone on"
+
+
+@app.task(bind=True, name="own.stubborn")
+def stubborn(self: Any, folder: str) -> None:
+    """Asks nobody."""
+    self.progress("working", 50, "working", pid=os.getpid())
+    while not Path(folder, "go").exists():
+        time.sleep(0.01)
+
+
+@app.task(bind=True, name="own.calls")
+def calls(self: Any) -> dict[str, int]:
+    """Calls another one as a plain function, which tells nothing."""
+    self.progress("calling", 10, "calling")
+    plain: Any = steps
+    return plain(2)

@@ -74,3 +74,67 @@ def unwritable(ctx: TaskContext) -> object:
 @task("ends_itself", max_attempts=1)
 def ends_itself(ctx: TaskContext) -> None:
     ctx.publish("done", 100, "completed")
+
+
+@task("stubborn")
+def stubborn(ctx: TaskContext) -> None:
+    """Asks nobody whether to go on, and tells a lot once it may; ends by itself after a while."""
+    ctx.publish("at work", 50, "working", pid=os.getpid())
+    deadline_s = time.monotonic() + 60
+    while not Path(ctx.params["folder"], "go").exists() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    Path(ctx.params["folder"], "woke").touch()
+    try:
+        ctx.publish("too late", 90, "late")
+    except BaseException:
+        Path(ctx.params["folder"], "stopped").touch()
+        raise
+
+
+@task("tidy")
+def tidy(ctx: TaskContext) -> None:
+    """Puts things away when it is ended."""
+    ctx.publish("at work", 50, "working", pid=os.getpid())
+    try:
+        while True:
+            ctx.check()
+            time.sleep(0.01)
+    except Exception:
+        Path(ctx.params["folder"], "swallowed").touch()
+    finally:
+        Path(ctx.params["folder"], "tidied").touch()
+
+
+@task("hopeless", backoff_s=200.0)
+def hopeless(ctx: TaskContext) -> None:
+    raise ValueError(ctx.attempt)
+
+
+@task("beyond")
+def beyond(ctx: TaskContext) -> None:
+    """Tells a percent that cannot be, after one that can."""
+    ctx.publish("half", 50)
+    ctx.publish("more than all", float(ctx.params["percent"]))
+
+
+@task("speaks_for_others")
+def speaks_for_others(ctx: TaskContext) -> None:
+    """Uses a word of who runs it."""
+    ctx.publish("reading", 5, ctx.params["step"])
+
+
+@task("echoes", max_attempts=1)
+def echoes(ctx: TaskContext) -> dict[str, Any]:
+    return dict(ctx.params)
+
+
+@task("goes_on", max_attempts=2, backoff_s=0.05)
+def goes_on(ctx: TaskContext) -> None:
+    """Tells something all the time, until it is not to."""
+    ctx.publish("at work", 50, "working")
+    try:
+        while True:
+            ctx.publish("still at work", 60)
+            time.sleep(0.02)
+    finally:
+        Path(ctx.params["folder"], "stopped").touch()

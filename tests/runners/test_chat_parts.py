@@ -13,7 +13,7 @@ import pytest
 from tests.support.virtual import run_virtual
 
 from runcast.core.event import Event
-from runcast.errors import Busy, InvalidInput, LogError, ModelBusy, ModelUnavailable, StaleToken
+from runcast.errors import Busy, InvalidInput, LogError, ModelBusy, ModelUnavailable, StaleToken, TooLarge
 from runcast.kinds.base import Publish
 from runcast.kinds.chat_fields import MAX_ANSWER_CHARS
 from runcast.kinds.chat_state import ChatState, Person, Turn
@@ -51,6 +51,16 @@ def test_questions_go_to_whom_they_are_for(question: str, agent: str) -> None:
     choice = classify(question)
     assert choice.agent.name == agent
     assert 0.5 <= choice.confidence <= 1
+
+
+def test_only_the_beginning_of_a_long_question_is_looked_at() -> None:
+    long = "q " * 16_000
+    assert classify(f"{long} the service is due").confidence < 0.5
+    assert classify(f"The service is due {long}").agent.name == "maintenance"
+
+
+def test_a_word_counts_once() -> None:
+    assert classify("oil " * 100 + "engine power torque").agent.name == "specs"
 
 
 def test_a_question_that_says_nothing_goes_where_the_last_one_went() -> None:
@@ -163,7 +173,8 @@ class Log:
         self.events: list[tuple[float, dict[str, Any]]] = []
         self.latency_s = 0.002
         self.error: LogError | None = None
-        self.failed: list[LogError] = []
+        self.largest = MAX_ANSWER_CHARS
+        self.failed: list[LogError | InvalidInput] = []
         self.pace = Pace()
 
     def teller(self) -> Teller:
@@ -172,6 +183,8 @@ class Log:
         return self.told
 
     def publish_soon(self, event: Publish) -> Future[Any]:
+        if len(event.data["token"]) > self.largest:
+            raise TooLarge
         future: Future[Any] = Future()
         self.loop.call_later(self.latency_s, self._store, event, future)
         return future
@@ -259,6 +272,22 @@ def test_a_log_that_never_will_is_given_up(error: LogError) -> None:
 
     run_virtual(run())
     assert log.failed == [error]
+
+
+def test_what_is_too_large_to_be_told_is_given_up_at_once() -> None:
+    log = Log()
+    log.largest = 10
+
+    async def run() -> None:
+        teller = log.teller()
+        teller.feed("x" * 10)
+        await asyncio.sleep(1)
+        teller.feed("y" * 11)
+        await asyncio.sleep(1)
+        assert [type(error) for error in log.failed] == [TooLarge]
+
+    run_virtual(run())
+    assert log.text == "x" * 10
 
 
 def test_a_busy_log_is_not_waited_for_ever() -> None:

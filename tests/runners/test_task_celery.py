@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,19 +11,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.concurrency import get_implementation
+from tests.documents.snippets import at, python
+from tests.documents.tasks import CLIENT_TASK, block
 from tests.runners import task_program
 from tests.support.clients import open_ws, receive
 from tests.support.process import clean_env, start_process
 from tests.support.redis_server import RedisServer
 from tests.support.server import wait_until
+from tests.support.swift import check
 from tests.support.task_server import TaskServer
 
 from runcast.config import Settings
 from runcast.errors import ConfigError
+from runcast.runners.tasks import supervision
 from runcast.runners.tasks.celery_app import make_celery
+from runcast.runners.tasks.celery_pool import LOOK_S
 from runcast.sources.redis_echo import echo_for
 
 pytestmark = [
@@ -102,7 +110,10 @@ def until(ws: Any, *wanted: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("broker", ["folder", pytest.param("redis", marks=pytest.mark.soak)], indirect=True)
-def test_a_worker_makes_the_attempts(server: TaskServer) -> None:
+def test_a_worker_makes_the_attempts(
+    server: TaskServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "CANCEL_GRACE_S", 0.5)
     with worker(server) as process:
         task_id = server.begin("steps", count=2)["task_id"]
         assert steps(server.story(task_id)[1:]) == ["queued", "started", "step_0", "step_1", "completed"]
@@ -117,14 +128,27 @@ def test_a_worker_makes_the_attempts(server: TaskServer) -> None:
         frames = server.story(server.begin("dies")["task_id"])[1:]  # and with it the process of the pool
         assert steps(frames) == ["queued", *["started", "dying"] * 2, "failed"]
         assert "has died" in frames[-1]["message"]
+
+        task_id = server.begin("stubborn", folder=str(tmp_path))["task_id"]  # and asks nobody
+        with open_ws(server.task(task_id)) as ws:
+            until(ws, "working")
+            assert server.http.post(f"/api/v1/tasks/{task_id}/cancel", json={}).status_code == 202
+            assert until(ws, *END_STEPS)[-1]["status"] == "cancelled"
+        server.begin("steps", task_id=task_id, count=1)  # the only place is free, and the id no burnt one
+        assert server.story(task_id)[-1]["step"] == "completed"
         process.terminate()
         process.communicate(timeout=20)
         assert process.returncode == 0
 
 
 def test_the_pools_process_is_killed_then_the_whole_worker(server: TaskServer, tmp_path: Path) -> None:
-    task_id = server.begin("waits", folder=str(tmp_path))["task_id"]
-    with open_ws(server.task(task_id)) as ws, worker(server) as first:
+    """The documented Python client, unchanged, watches it all, and so does the strict decoder."""
+    task_id = server.begin("waits", folder=str(tmp_path), task_id=CLIENT_TASK)["task_id"]
+    with (
+        open_ws(server.task(task_id)) as ws,
+        python(tmp_path, at(server, block("Python", "python"))) as client,
+        worker(server) as first,
+    ):
         frames = until(ws, "waiting")
         os.kill(frames[-1]["pid"], signal.SIGKILL)
         killed_s = time.monotonic()
@@ -137,6 +161,12 @@ def test_the_pools_process_is_killed_then_the_whole_worker(server: TaskServer, t
         with worker(server):
             frames += until(ws, *END_STEPS)
         again_s = time.monotonic() - killed_s
+        client.until("Progress: 100% - Complete!", "Agent completed")
+        assert client.process.wait(20) == 0
+    assert [line for line in client.lines if line.startswith("Progress: 0% - Started")] == [
+        f"Progress: 0% - Started, attempt {number}" for number in (1, 2, 3)
+    ]
+    assert all(check(json.dumps(frame)).step for frame in frames)
     assert steps(frames) == ["connected", "queued", *["started", "waiting"] * 3, "completed"]
     assert [frame["attempt"] for frame in frames[2:]] == [1, 1, 2, 2, 3, 3, 3]
     print(f"back after {back_s:.1f} s, after the whole worker's death {again_s:.1f} s, its start included")
@@ -196,6 +226,14 @@ def test_a_task_is_acknowledged_late_and_given_back() -> None:
     assert app.conf.task_acks_late
     assert app.conf.task_reject_on_worker_lost
     assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_a_process_that_dies_is_replaced_at_once() -> None:
+    """Celery's own pool may look away for five seconds."""
+    app = make_celery(Settings(celery_broker_url="redis://localhost:6379/0"))
+    pool: Any = get_implementation(app.conf.worker_pool).Pool
+    assert list(pool.timers.fget(SimpleNamespace(maintain_pool="looks")).values()) == [LOOK_S]
+    assert LOOK_S < 0.5
 
 
 def test_what_is_missing_is_said() -> None:

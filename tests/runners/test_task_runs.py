@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -15,8 +16,14 @@ from tests.support.server import wait_until
 from tests.support.task_server import TaskServer
 
 from runcast.errors import InvalidInput
+from runcast.kinds.task import TASK
+from runcast.live.bus import Bus
+from runcast.log.sqlite import SqliteLog
 from runcast.runners.tasks import registry
+from runcast.runners.tasks.attempt import read_story
+from runcast.runners.tasks.executor import Turn
 from runcast.runners.tasks.processes import Processes
+from runcast.runners.tasks.service import Tasks
 from runcast.runners.tasks.work_lease import WorkLease, has_died, new_owner
 
 PROGRAM = task_program.__name__
@@ -89,6 +96,43 @@ def test_a_task_that_does_what_it_must_not(server: TaskServer, name: str, word: 
     assert word in frames[-1]["message"]
 
 
+@pytest.mark.parametrize("percent", ["150", "nan", "inf", "-1"])
+def test_a_percent_that_cannot_be_is_the_tasks_failure(server: TaskServer, percent: str) -> None:
+    frames = run(server, "beyond", percent=percent)
+    assert steps(frames) == ["queued", "started", "processing", "failed"]
+    assert (frames[-1]["message"], frames[-1]["percent"]) == ("Failed: percent: a number from 0 to 100.", 50)
+
+
+@pytest.mark.parametrize("word", ["queued", "started", "retrying", "task_command"])
+def test_a_tasks_own_step_is_not_taken_for_its_runners(server: TaskServer, word: str) -> None:
+    frames = run(server, "speaks_for_others", step=word)
+    assert steps(frames) == ["queued", "started", "failed"]
+    assert f"step: {word} is the word of those who run the task" in frames[-1]["message"]
+
+
+@pytest.mark.parametrize("change", ["end", "clear"])
+def test_who_works_at_a_stream_that_is_ended_or_cleared_stops(
+    server: TaskServer, tmp_path: Path, change: str
+) -> None:
+    task_id = server.begin("goes_on", folder=str(tmp_path))["task_id"]
+    wait_until(lambda: server.get(f"/api/v1/tasks/{task_id}")["percent"] == 60)
+    stream = f"/api/v1/streams/task:{task_id}"
+
+    def where() -> tuple[str, int]:
+        info = server.run(server.bus.info(f"task:{task_id}"))
+        return info.epoch, info.head
+
+    answer = server.http.post(f"{stream}/end") if change == "end" else server.http.delete(stream)
+    assert answer.is_success
+    ended = where()
+    wait_until((tmp_path / "stopped").exists)
+    assert steps(run(server, "steps", count=1))[-1] == "completed"  # all that it told before has come
+    server.run(server.service.executor.hand_over(Turn(task_id, "", 1)))  # what a queue still has of it
+    assert where() == ended  # no other run was begun
+    server.begin("steps", task_id=task_id, count=1)
+    assert server.story(task_id)[-1]["step"] == "completed"
+
+
 def test_a_task_that_kills_its_processes_fails_in_the_end(server: TaskServer) -> None:
     frames = run(server, "dies")
     assert steps(frames) == ["queued", *["started", "dying"] * 2, "failed"]
@@ -124,7 +168,7 @@ def test_two_processes_never_work_at_one_task(server: TaskServer, tmp_path: Path
     """A task that is handed over once more, while it is at work, is left alone."""
     task_id = server.begin("waits", folder=str(tmp_path))["task_id"]
     wait_until(lambda: server.get(f"/api/v1/tasks/{task_id}")["step"] == "waiting")
-    server.run(server.service.executor.hand_over(task_id, 2))  # waits for the lease, and gives up
+    server.run(server.service.executor.hand_over(Turn(task_id, "", 2)))  # waits for the lease, and gives up
     (tmp_path / "never").touch()
     assert steps(server.story(task_id)[1:]) == ["queued", "started", "waiting", "completed"]
 
@@ -137,6 +181,42 @@ def test_a_task_of_one_id_is_begun_once_at_a_time(server: TaskServer, tmp_path: 
     server.story("mine")
     server.begin("steps", task_id="mine")
     assert "step_0" in steps(server.story("mine"))
+
+
+def test_of_two_nodes_that_begin_one_id_one_does(tmp_path: Path) -> None:
+    """Each looks, and sees that it is free, before the other one has begun it; then the same after a first run."""
+
+    async def both(one: Tasks, two: Tasks, task_id: str) -> list[str]:
+        answers = await asyncio.gather(
+            one.start("steps", {"count": 1, "who": "one"}, task_id=task_id),
+            two.start("echoes", {"who": "two"}, task_id=task_id),
+            return_exceptions=True,
+        )
+        assert sorted(type(answer).__name__ for answer in answers) == ["Conflict", "str"]
+        return ["steps" if answers[0] == task_id else "echoes", "one" if answers[0] == task_id else "two"]
+
+    async def race() -> None:
+        async with (
+            Bus(SqliteLog(tmp_path / "log.db"), [TASK]) as one,
+            Bus(SqliteLog(tmp_path / "log.db"), [TASK]) as two,
+        ):
+            nodes = Tasks(one), Tasks(two)
+            for number in range(10):
+                for _ in range(2):
+                    winner = await both(*nodes, f"r{number}")
+                    story = read_story(one.log, f"task:r{number}")
+                    assert [story.state.type, story.params["who"]] == winner
+                    await one.publish(f"task:r{number}", "completed")
+
+    asyncio.run(race())
+
+
+def test_of_two_that_begin_it_past_the_door_the_first_counts_in_all(server: TaskServer) -> None:
+    queued = [{"task_type": name, "params": {"who": name}} for name in ("echoes", "steps")]
+    events = [{"type": "queued", "data": data} for data in queued]
+    answer = server.http.post("/api/v1/streams/task:twice/events", json=events)
+    assert answer.status_code == 200, answer.text
+    assert server.story("twice")[-1]["result"] == {"who": "echoes"}
 
 
 def test_what_was_begun_past_the_door_is_checked_all_the_same(server: TaskServer) -> None:

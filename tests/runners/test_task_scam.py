@@ -16,7 +16,7 @@ from runcast.runners.tasks.context import TaskContext
 from runcast.runners.tasks.scam import domains, phones, search
 from runcast.runners.tasks.scam.database import Report, ScamDatabase
 from runcast.runners.tasks.scam.domains import Finding, distance, registered_name
-from runcast.runners.tasks.scam.entities import Phone, extract, host_of
+from runcast.runners.tasks.scam.entities import MAX_EACH, Phone, extract, host_of
 from runcast.runners.tasks.scam.search import Hit
 from runcast.runners.tasks.scam.task import analyse, check
 from runcast.runners.tasks.scam.verdict import signs_in, weigh
@@ -37,6 +37,14 @@ def test_entities_are_found_once_each_and_in_order() -> None:
 def test_a_number_is_read_by_its_region() -> None:
     assert extract("Ruf an: 030 123456", "DE").phones[0].number == "+4930123456"
     assert extract("Dates such as 2025-10-18 or prices of 1,000 are none").phones == []
+
+
+def test_a_text_full_of_digits_is_not_looked_through_for_long() -> None:
+    number = "+1 650 253 0000"
+    assert extract("12 " * 16_661 + number).phones == []
+    assert len(extract("on 2025-10-18 " * 500 + number).phones) == 1
+    many = extract(", ".join(f"+1 650 253 {number:04}" for number in range(3_000)))
+    assert len(many.phones) == MAX_EACH
 
 
 @pytest.mark.parametrize(

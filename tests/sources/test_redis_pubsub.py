@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.runners import task_program
 from tests.support.clients import open_ws, receive, rest_of
 from tests.support.redis_server import RedisServer
 from tests.support.server import wait_until
@@ -19,13 +21,18 @@ from tests.support.task_server import TaskServer
 
 from runcast.config import Settings
 from runcast.errors import ConfigError
+from runcast.kinds.task import TASK
+from runcast.live.bus import Bus
+from runcast.log.open import open_configured
 from runcast.sources import redis_pubsub
 from runcast.sources.progress import ProgressPublisher
 from runcast.sources.redis_echo import echo_for
+from runcast.sources.redis_pubsub import check_url, follow_redis
 
 pytestmark = pytest.mark.needs("redis-server")
 
 _ids = count(1)
+PROGRAM = task_program.__name__
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +115,32 @@ def test_what_cannot_be_an_event_costs_nobody_else_anything(
     publish(redis, task, {"message": "good", "timestamp": "2999-01-01T00:00:00Z", "heartbeat": False})
     counted(server, "taken", 2)
     assert messages(server, task) == ["good", "good"]
+
+
+def test_nobody_begins_or_changes_a_task_of_ours_from_there(
+    tmp_path: Path, redis: RedisServer, task: str
+) -> None:
+    """Redis asks nobody who they are."""
+    forged = {
+        "task_type": "steps",
+        "params": {"count": 1},
+        "executor": "celery",
+        "max_attempts": 9,
+        "worker": "w",
+    }
+    with TaskServer(tmp_path / "log.db", load=(PROGRAM,), redis_url=redis.url, runner_lease_s=1.0) as server:
+        wait_until(server.source.is_listening.is_set)
+        publish(redis, task, {"step": "queued", **forged, "percent": 0})
+        publish(redis, task, {"step": "started", **forged, "percent": 0, "due_at": 5, "note": "kept"})
+        publish(redis, task, {"step": "task_command", "command": "cancel"})
+        counted(server, "refused", 1)
+        counted(server, "taken", 2)
+        state = server.get(f"/api/v1/tasks/{task}")
+        assert (state["type"], state["executor"], state["worker"], state["max_attempts"]) == (None,) * 4
+        events = server.http.get(f"/api/v1/streams/task:{task}/events").json()["events"]
+        assert [set(event["data"]) & (forged.keys() | {"due_at"}) for event in events] == [set(), set()]
+        assert events[1]["data"]["note"] == "kept"
+        assert not server.run(server.service.is_open(f"task:{task}"))
 
 
 def test_the_order_is_kept_and_nothing_is_lost_in_a_burst(
@@ -235,7 +268,53 @@ def test_a_redis_that_is_away_costs_the_publisher_nothing(tmp_path: Path, task: 
     assert echo.lost == 1
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://localhost"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "http://localhost", "redis+sentinel://:secret@a:26379/main", "redis://a:secret"]
+)
 def test_a_url_that_cannot_be_is_named(url: str) -> None:
+    for check in (check_url, lambda url: echo_for(Settings(redis_url=url))):
+        with pytest.raises(ConfigError, match=r"^redis_url: not a URL of Redis") as told:
+            check(url)
+        assert "secret" not in str(told.value)
+
+
+def test_nor_may_it_have_options_that_there_are_not() -> None:
     with pytest.raises(ConfigError, match=r"^redis_url: not a URL of Redis"):
-        echo_for(Settings(redis_url=url))
+        check_url("redis://localhost?name=runcast")
+    check_url("redis://:secret@localhost:6379/0?socket_timeout=3")
+    check_url("rediss://localhost?ssl_cert_reqs=none")
+    check_url("")
+
+
+def test_what_nobody_has_expected_does_not_end_it(
+    redis: RedisServer,
+    tmp_path: Path,
+    task: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(redis_pubsub, "AGAIN_S", 0.01)
+    read, flaws = redis_pubsub.RedisSource._read, ["a flaw"]
+
+    def read_with_a_flaw(self: Any, channel: bytes, payload: bytes) -> Any:
+        if flaws:
+            raise RuntimeError(flaws.pop())
+        return read(self, channel, payload)
+
+    monkeypatch.setattr(redis_pubsub.RedisSource, "_read", read_with_a_flaw)
+
+    async def listen() -> None:
+        settings = Settings(log=str(tmp_path / "log.db"), redis_url=redis.url, runner_lease_s=1.0)
+        async with Bus(open_configured(settings), [TASK], settings) as bus:
+            following = asyncio.create_task(follow_redis(bus))
+            while (
+                await bus.info(f"task:{task}")
+            ).head == 0:  # what is published while nobody listens is not heard
+                await asyncio.to_thread(publish, redis, task, {"message": "hello"})
+                await asyncio.sleep(0.01)
+            following.cancel()
+
+    asyncio.run(listen())
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "listening to Redis has failed; it is begun again in 0.01 s"
+    ]

@@ -22,7 +22,7 @@ from runcast.feeds.chat.routes import SOCKET, chat_frames, create_chat_router
 from runcast.kinds.chat import CHAT
 from runcast.kinds.chat_index import CHATTER
 from runcast.live.bus import Bus
-from runcast.log.open import open_configured
+from runcast.log.open import is_redis, open_configured
 from runcast.log.place import auth_file, log_file
 from runcast.runners.chat.responder import Responder
 from runcast.runners.chat.service import Chats
@@ -67,7 +67,7 @@ class ChatServer(AppServer):
             make_model(made, self.knowledge, {}) if made.llm_model else ExtractiveModel(self.knowledge)
         )
         self.chats = Chats(self.bus, model, self.knowledge, responder=responder)
-        path = log_file(made.log)
+        path = None if is_redis(made.log) else log_file(made.log)
         self.store = AuthStore(None if path is None else auth_file(path))
         self.authenticator: Authenticator = make_authenticator(made, self.store)
         self._runs = runs

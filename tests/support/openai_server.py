@@ -264,6 +264,45 @@ def silence(*pieces: str, comments: bool = False) -> Scene:
     return play
 
 
+def hang() -> Scene:
+    """The request is taken, and never answered."""
+
+    async def play(exchange: Exchange) -> None:
+        await asyncio.Event().wait()
+
+    return play
+
+
+def stutter(*pieces: str, pause_s: float = 0.05) -> Scene:
+    """A whole answer that comes slowly, torn into single bytes where that is hardest: in the middle of characters."""
+
+    async def play(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        for piece in pieces:
+            event = b"data: %b\n\n" % json.dumps(chunk(piece), ensure_ascii=False).encode()
+            for start in range(0, len(event), 7):
+                await exchange.part(event[start : start + 7])
+            await asyncio.sleep(pause_s)
+        await exchange.event(chunk(finish="stop"))
+        await exchange.event(b"[DONE]")
+        await exchange.end_stream()
+
+    return play
+
+
+def nonsense(*pieces: str) -> Scene:
+    """Some text, then what is no chunk, in the midst of the stream."""
+
+    async def play(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        for piece in pieces:
+            await exchange.event(chunk(piece))
+        await exchange.event(b'{"choices": [{"delta": ')
+        await exchange.end_stream()
+
+    return play
+
+
 def garbage(body: bytes, content_type: str = "text/event-stream") -> Scene:
     """A success that is no stream of chunks."""
 

@@ -34,12 +34,13 @@ class Writer:
         with httpx2.Client(timeout=20) as client:
             for portion in self._portions:
                 while not self._is_stored(client, portion):
-                    self._wait.wait(PATIENCE_S)
+                    if self._wait.wait(PATIENCE_S):
+                        return
                 self.acknowledged += [event["event_id"] for event in portion]
 
     def stop(self) -> None:
-        """Post nothing more; what is not acknowledged stays so."""
-        self._portions = ()
+        """Try no more; what is not acknowledged stays so."""
+        self._wait.set()
 
     def _is_stored(self, client: httpx2.Client, portion: Sequence[Flat]) -> bool:
         self.tries += 1
@@ -68,16 +69,23 @@ class Reader:
 
     def run(self) -> None:
         cursor = "start"
-        while not self._is_done(self):
+        while not self._is_over():
             with suppress(OSError, WebSocketException), open_ws(self._url(cursor), close_timeout=1) as ws:
                 self.connections += 1
-                while not self._is_done(self):
+                while not self._is_over():
                     with suppress(TimeoutError):
                         frame = json.loads(ws.recv(timeout=1))
                         self.frames.append(frame["type"])
                         self.events += events_of([frame])
                         cursor = self.events[-1]["cursor"] if self.events else cursor
             self._wait.wait(PATIENCE_S)
+
+    def stop(self) -> None:
+        """Come no more."""
+        self._wait.set()
+
+    def _is_over(self) -> bool:
+        return self._wait.is_set() or self._is_done(self)
 
 
 def in_portions(events: Sequence[Flat], sizes: Iterable[int]) -> list[Sequence[Flat]]:

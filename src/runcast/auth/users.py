@@ -81,6 +81,14 @@ class Users:
             ).fetchone()
         return row and _user(row)
 
+    def find_by_email(self, email: str) -> User | None:
+        """The user of an address, in whichever case it is written, who may still log in."""
+        with self._store.reading() as connection:
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM users WHERE email = ? AND disabled IS NULL", (email,)
+            ).fetchone()
+        return row and _user(row)
+
     def disable(self, user_id: str) -> bool:
         """Let somebody in no longer; what they have open ends as well."""
         with self._store.transaction() as connection:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runcast.config import Settings
 
 PAGE_OF_SESSIONS = 1_000
+NODES_PATH = "/api/v1/nodes"
 URL_VARIABLE = "RUNCAST_URL"
 TOKEN_VARIABLE = "RUNCAST_TOKEN"  # noqa: S105 - its name
 
@@ -102,6 +103,10 @@ class Access(Protocol):
         """What a workflow or a plan has come to; raises `StreamNotFound`."""
         ...
 
+    def nodes(self) -> dict[str, Any]:
+        """The nodes of the log, those that are up first."""
+        ...
+
     def tail(
         self, streams: Sequence[str], after: str, wanted: EventSubscriptionFilter
     ) -> AbstractContextManager[Iterable[Item]]:
@@ -134,6 +139,10 @@ class ServerAccess:
     def run(self, kind: str, run_id: str) -> dict[str, Any]:
         """See `Access`."""
         return self._ask(run_path(kind, run_id))
+
+    def nodes(self) -> dict[str, Any]:
+        """See `Access`."""
+        return self._ask(NODES_PATH)
 
     def _ask(self, path: str) -> dict[str, Any]:
         try:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx2
 from msgspec.structs import replace
 
-from runcast.cli.access import run_path, session_pages
+from runcast.cli.access import NODES_PATH, run_path, session_pages
 from runcast.cli.log_tail import LogTail, native_value
 from runcast.client.addresses import session_path
 from runcast.client.problems import error_of
@@ -90,6 +90,10 @@ class LogAccess:
     def run(self, kind: str, run_id: str) -> dict[str, Any]:
         """See `Access`."""
         return self._ask(run_path(kind, run_id))
+
+    def nodes(self) -> dict[str, Any]:
+        """See `Access`."""
+        return self._ask(NODES_PATH)
 
     def _ask(self, path: str) -> dict[str, Any]:
         """What a server on this log would answer: the app itself is asked, without any server."""

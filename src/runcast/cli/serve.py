@@ -16,7 +16,7 @@ from runcast.cli.access import log_place
 from runcast.cli.usage import settings_of
 from runcast.config import Settings
 from runcast.errors import ConfigError
-from runcast.log.place import is_redis
+from runcast.log.place import for_others
 from runcast.runners.loading import load_modules
 
 GRACE_S = 5
@@ -33,7 +33,9 @@ def serve(
     ] = None,
     log: Annotated[
         str | None,
-        Parameter(help="sqlite:///path, a path, or memory: [default: log.db in your data directory]"),
+        Parameter(
+            help="sqlite:///path, a path, memory:, or redis://host [default: log.db in your data directory]"
+        ),
     ] = None,
     workers: Annotated[int | None, Parameter(help="processes that serve together [default: 1]")] = None,
     locked: Annotated[
@@ -71,6 +73,7 @@ def serve(
 
 
 def _check(settings: Settings) -> None:
+    from runcast.sources.redis_pubsub import check_url
     from runcast.transport.guard import is_loopback
 
     _check_resolves(settings.host)
@@ -84,6 +87,7 @@ def _check(settings: Settings) -> None:
         raise ConfigError(
             "workers: a log in memory belongs to one process; use a file (--log), or one worker."
         )
+    check_url(settings.redis_url)
     log_place(settings)
 
 
@@ -155,7 +159,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
 def _hand_down(settings: Settings, url: str) -> None:
     """Workers read the same settings, from the environment."""
-    os.environ["RUNCAST_LOG"] = settings.log if is_redis(settings.log) else url  # `url` has no credentials
+    os.environ["RUNCAST_LOG"] = for_others(settings.log, url)
     os.environ["RUNCAST_WORKERS"] = str(settings.workers)
     os.environ["RUNCAST_LOAD"] = ",".join(settings.load)
     os.environ["RUNCAST_LOCKED"] = str(settings.locked).lower()

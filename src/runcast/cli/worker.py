@@ -35,6 +35,12 @@ def worker(
 
     Each option can also be set in the environment: RUNCAST_LOG, CELERY_BROKER_URL, RUNCAST_TASK_PROCESSES, RUNCAST_LOAD.
     """
+    from msgspec.structs import replace
+
+    from runcast.log.place import for_others
+    from runcast.runners.tasks.processes import environment
+    from runcast.sources.redis_pubsub import check_url
+
     settings = settings_of(
         log=log,
         celery_broker_url=broker,
@@ -43,36 +49,34 @@ def worker(
     )
     if settings.log == "memory:":
         raise ConfigError("log: a log in memory belongs to one process; use the file that the server uses.")
+    check_url(settings.redis_url)
     log_place(settings)
     load_modules(settings.load)
-    url = _hand_down(settings)
+    url = _open(settings)
+    settings = replace(settings, log=for_others(settings.log, url))
+    os.environ.update(environment(settings, settings.log))  # the processes read the same settings
     if settings.celery_broker_url:
         _run_celery(settings, url)
     else:
         _run_processes(settings, url)
 
 
-def _hand_down(settings: Settings) -> str:
-    """The processes read the same settings, from the environment; returns the log's URL."""
+def _open(settings: Settings) -> str:
+    """The log's address, to be shown; what is wrong with it is told here, in one line."""
     from runcast.log.open import open_configured
-    from runcast.runners.tasks.processes import environment
 
-    opened = open_configured(settings)  # what is wrong with it is told here, in one line
-    url = opened.url
+    opened = open_configured(settings)
     opened.close()
-    os.environ.update(environment(settings, url))
-    return url
+    return opened.url
 
 
 def _run_celery(settings: Settings, url: str) -> None:
-    from msgspec.structs import replace
-
     from runcast.runners.tasks import builtin, registry
     from runcast.runners.tasks.celery_app import QUEUE, make_celery
 
     builtin.register()
     registry.load_entry_points()
-    app = make_celery(replace(settings, log=url))
+    app = make_celery(settings)
     _announce("Celery", settings.task_processes, url)
     app.worker_main(
         [
@@ -90,12 +94,10 @@ def _run_celery(settings: Settings, url: str) -> None:
 def _run_processes(settings: Settings, url: str) -> None:
     import asyncio
 
-    from msgspec.structs import replace
-
     from runcast.runners.tasks.alone import run_tasks
 
     _announce("processes", settings.task_processes, url)
-    asyncio.run(run_tasks(replace(settings, log=url), (signal.SIGTERM, signal.SIGINT)))
+    asyncio.run(run_tasks(settings, (signal.SIGTERM, signal.SIGINT)))
 
 
 def _announce(how: str, processes: int, url: str) -> None:

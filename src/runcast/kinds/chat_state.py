@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ MAX_KEPT_CHARS: Final = 262_144
 """What is said longer ago is in the stream only."""
 MAX_MEMBERS: Final = 100
 MAX_PENDING: Final = 64
+MAX_STEPS: Final = 20
+"""Of an answer on its way; of a responder that tells more, the last ones are kept."""
 MAX_TITLE_CHARS: Final = 80
 
 
@@ -24,6 +26,15 @@ class Person(msgspec.Struct, frozen=True):
     id: str
     name: str | None = None
     email: str | None = None
+
+
+M = TypeVar("M")
+"""What is known of a member."""
+
+
+def shown(person: Person) -> dict[str, str | None]:
+    """Somebody as all who take part see them: without their address."""
+    return {"id": person.id, "name": person.name}
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -52,6 +63,14 @@ class Turn(msgspec.Struct, omit_defaults=True):
     metadata: dict[str, Any] | None = None
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What the work on an answer has come to, and whose work it is, once that is known."""
+
+    step: str
+    message: str
+    agent: str | None = None
+
+
 class Asked(msgspec.Struct):
     """A message that is to be answered. `attempt` is 0 until somebody has begun."""
 
@@ -61,13 +80,28 @@ class Asked(msgspec.Struct):
     attempt: int = 0
     text: str = ""
     """What was told of the answer so far."""
+    steps: list[Step] = []
+    """Of the attempt that is under way, in their order."""
 
 
-class ChatState(msgspec.Struct):
-    """Everything that is known of one conversation. Times are in microseconds since the Unix epoch."""
+class TakingPart(msgspec.Struct, Generic[M]):
+    """Who may take part in a conversation: who began it, and who was invited, by their ids."""
 
     owner: Person | None = None
-    members: dict[str, Person] = {}
+    members: dict[str, M] = {}
+
+    def admits(self, person_id: str) -> bool:
+        """Whether somebody may take part."""
+        return self.owns(person_id) or person_id in self.members
+
+    def owns(self, person_id: str) -> bool:
+        """Whether it is theirs."""
+        return self.owner is not None and self.owner.id == person_id
+
+
+class ChatState(TakingPart[Person]):
+    """Everything that is known of one conversation. Times are in microseconds since the Unix epoch."""
+
     title: str = ""
     created_at: int = 0
     updated_at: int = 0
@@ -88,14 +122,6 @@ class ChatState(msgspec.Struct):
     def is_ending(self) -> bool:
         """Whether all that is to be answered was cancelled."""
         return bool(self.pending) and all(asked.cancelled for asked in self.pending)
-
-    def admits(self, person_id: str) -> bool:
-        """Whether somebody may take part."""
-        return (self.owner is not None and self.owner.id == person_id) or person_id in self.members
-
-    def owns(self, person_id: str) -> bool:
-        """Whether it is theirs."""
-        return self.owner is not None and self.owner.id == person_id
 
     def turn(self, message_id: str) -> Turn | None:
         """What was said under this id, if it is kept."""
@@ -167,8 +193,14 @@ def _progress(state: ChatState, fields: Fields, time: int) -> None:
     del time
     asked = _asked(state, fields.get("message_id"))
     attempt = fields.get("attempt")
-    if asked is not None and isinstance(attempt, int):
+    if asked is None:
+        return
+    if isinstance(attempt, int):
         asked.attempt = max(asked.attempt, attempt)
+        asked.steps.clear()  # what was begun before has come to nothing
+    agent = fields.get("agent")
+    asked.steps.append(Step(fields["step"], fields["message"], agent if isinstance(agent, str) else None))
+    del asked.steps[:-MAX_STEPS]
 
 
 def _token(state: ChatState, fields: Fields, time: int) -> None:
@@ -277,8 +309,8 @@ def to_document(state: ChatState, session_id: str) -> dict[str, Any]:
     return {
         "session_id": session_id,
         "title": state.title,
-        "owner": msgspec.to_builtins(state.owner),
-        "members": [msgspec.to_builtins(person) for person in state.members.values()],
+        "owner": state.owner and shown(state.owner),
+        "members": [shown(person) for person in state.members.values()],
         "created_at": format_time(state.created_at),
         "updated_at": format_time(state.updated_at),
         "messages": [turn_document(turn) for turn in state.turns],
@@ -289,6 +321,7 @@ def to_document(state: ChatState, session_id: str) -> dict[str, Any]:
                 "in_reply_to": asked.question_id,
                 "text": asked.text,
                 "cancelled": asked.cancelled,
+                "steps": msgspec.to_builtins(asked.steps),
             }
             for asked in state.pending
         ],
@@ -302,7 +335,7 @@ def turn_document(turn: Turn) -> dict[str, Any]:
         "message_id": turn.message_id,
         "role": "assistant" if turn.user is None else "user",
         "message": turn.text,
-        "user": msgspec.to_builtins(turn.user),
+        "user": turn.user and shown(turn.user),
         "timestamp": format_time(turn.time),
         "in_reply_to": turn.in_reply_to,
         "status": turn.status,

@@ -8,25 +8,18 @@ import msgspec
 
 from runcast.core.event import Event, format_time
 from runcast.kinds.base import Fold
-from runcast.kinds.chat_state import MAX_MEMBERS, MAX_TITLE_CHARS, Person
+from runcast.kinds.chat_state import MAX_MEMBERS, MAX_TITLE_CHARS, Person, TakingPart, shown
 
 
-class ChatSummary(msgspec.Struct):
-    """Whose it is, what it is about, how much was said. Times are in microseconds since the Unix epoch."""
+class ChatSummary(TakingPart[str | None]):
+    """Whose it is, what it is about, how much was said; of members their names. Times are in microseconds since the Unix epoch."""
 
-    owner: Person | None = None
-    members: dict[str, str | None] = {}
-    """The names of those who were invited, by their ids."""
     title: str = ""
     created_at: int = 0
     updated_at: int = 0
     messages: int = 0
     last: str = ""
     """How what was said last begins."""
-
-    def admits(self, person_id: str) -> bool:
-        """Whether somebody may take part."""
-        return (self.owner is not None and self.owner.id == person_id) or person_id in self.members
 
 
 class _Said(msgspec.Struct):
@@ -75,7 +68,7 @@ def to_document(state: ChatSummary, session_id: str) -> dict[str, Any]:
     return {
         "session_id": session_id,
         "title": state.title,
-        "owner": msgspec.to_builtins(state.owner),
+        "owner": state.owner and shown(state.owner),
         "members": [{"id": one, "name": name} for one, name in state.members.items()],
         "created_at": format_time(state.created_at),
         "updated_at": format_time(state.updated_at),

@@ -1,7 +1,8 @@
 """The system kind: what happens to the server as a whole, in `system:events`; what its nodes are at, in `system:nodes`.
 
 Agents that were registered, documents that were taken in, approvals that people are asked for, nodes that come and go,
-and the system's own status. It never ends. What is asked of people is told here, too, and answered in the stream of its workflow.
+and the system's own status. It never ends. What is asked of people is told here, too, and answered in the stream of
+its workflow.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The task kind: what a background task tells of its progress, and the flat frame in which its clients read it.
 
-An event's type is its step. `completed` and `failed` end a run. The set of steps is open. Whoever published it, each
+An event's type is its step. `completed` and `failed` end a run; one that was cancelled ends with `failed` and `"status":
+"cancelled"`, because clients wait for one of the two. The set of steps is open. Whoever published it, each
 event has `message`, `percent` (an integer from 0 to 100), `error` (a boolean) and `tool`: a client that decodes
 strictly stops for ever at the first frame that is otherwise.
 """
@@ -26,6 +27,11 @@ STARTED: Final = "started"
 RETRYING: Final = "retrying"
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
+COMMAND: Final = "task_command"
+"""Tells whoever runs the task what to do: `"command": "cancel"` is the one there is."""
+CANCEL: Final = "cancel"
+CANCELLED: Final = "cancelled"
+"""The `status` of a `failed` that was wanted."""
 PROCESSING: Final = "processing"
 """The step of whoever does not say."""
 FIRST_STEP: Final = "entity_extraction"
@@ -55,6 +61,8 @@ def normalise(publish: Publish) -> dict[str, Any]:
         InvalidEvent: a field has a wrong type or value, or contradicts the envelope; the message names it.
     """
     fields = _FLAT.fields(_without_heartbeat(publish))
+    if publish.type == COMMAND and fields.get("command") != CANCEL:
+        raise InvalidEvent(f"command: {CANCEL} is the one there is.", field="command")
     settled = {
         "message": _message(fields.get("message")),
         "percent": _percent(fields.get("percent"), 100 if publish.type == COMPLETED else 0),
@@ -68,10 +76,24 @@ def begins(step: str, fields: Mapping[str, Any]) -> bool:
     """Whether an event begins a run, if the last one is over: 0 percent, and nothing wrong.
 
     Ids are used again by publishers that know no word for a beginning. What comes late of a run that is over has
-    got further than that.
+    got further than that. A command is for the run that there is.
     """
-    del step
-    return fields["percent"] == 0 and not fields["error"]
+    return step != COMMAND and fields["percent"] == 0 and not fields["error"]
+
+
+def check_own_step(step: str) -> None:
+    """Refuse what only those may tell who run a task, in the code of the task itself.
+
+    Raises:
+        InvalidEvent: it is such a step.
+    """
+    if step in {COMPLETED, FAILED}:
+        raise InvalidEvent(f"step: {step} is told when the task's function ends.", field="step")
+    if step in {QUEUED, STARTED, RETRYING, COMMAND}:
+        raise InvalidEvent(
+            f"step: {step} is the word of those who run the task; choose another, such as {PROCESSING}.",
+            field="step",
+        )
 
 
 def from_frame(task_id: str, frame: Mapping[str, Any]) -> Publish:

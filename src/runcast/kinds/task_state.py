@@ -6,7 +6,7 @@ changes nothing.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -17,20 +17,25 @@ from runcast.kinds.stored import Fields, fields_of, text, whole
 MAX_RESULT_BYTES: Final = 32 * 1024
 """A longer result is read from the stream by who wants it."""
 MAX_ATTEMPTS: Final = 10
-STATUSES: Final = ("queued", "running", "retrying", "completed", "failed")
+MAX_TITLE_CHARS: Final = 160
+STATUSES: Final = ("queued", "running", "retrying", "completed", "failed", "cancelled")
 
 
 class TaskState(msgspec.Struct):
     """Everything that is known of one run. Times are in microseconds since the Unix epoch.
 
     `managed`: it was begun by `queued`, so a runner is to bring it to its end; of others only somebody else's events
-    are known. `attempt` counts the `started`. `due_at`: when the next attempt is to begin, 0 for at once. `executor` is
-    what runs it: `celery`, `processes` or `threads`; `worker` which process of it began the last attempt. `result` is a JSON value, empty if there is none.
+    are known. `attempt` counts the `started`; of a managed one those that name their `worker`, and its `retrying` names `due_at`: others
+    may use these words, too. `due_at`: when the next attempt is to begin, 0 for at once. `executor` is
+    what runs it: `celery`, `processes` or `threads`; `worker` which process of it began the last attempt. `cancel` is set
+    when a command to cancel came. `title` is the first line of what it was begun with. `result` is a JSON value, empty if
+    there is none.
     """
 
     status: str = ""
     managed: bool = False
     type: str | None = None
+    title: str = ""
     executor: str | None = None
     worker: str | None = None
     by: str | None = None
@@ -42,8 +47,13 @@ class TaskState(msgspec.Struct):
     message: str = ""
     percent: int = 0
     error: bool = False
+    cancel: bool = False
+    cancelled_by: str | None = None
+    cancel_reason: str | None = None
     created_at: int = 0
     began_at: int = 0
+    attempt_at: int = 0
+    """When the last attempt began."""
     updated_at: int = 0
     completed_at: int = 0
     result: bytes = b""
@@ -59,9 +69,19 @@ class TaskState(msgspec.Struct):
         return self.completed_at > 0
 
     @property
+    def can_be_cancelled(self) -> bool:
+        """Whether somebody would hear of it: our runners, and Celery tasks with our base class."""
+        return self.managed or self.executor == "celery"
+
+    @property
     def is_open(self) -> bool:
         """Whether a runner is to bring it to its end."""
         return self.managed and not self.is_over
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether Celery brings it to its end, and a server on the same broker sees whether its worker lives."""
+        return not self.managed and self.executor == "celery" and not self.is_over
 
 
 def step(state: TaskState, event: Event) -> None:
@@ -72,21 +92,21 @@ def step(state: TaskState, event: Event) -> None:
         return
     fields = fields_of(event)
     state.updated_at = max(event.time, state.updated_at)
+    if event.type == "task_command":
+        _command(state, fields)
+        return
     state.step, state.tool = event.type, text(fields, "tool")
     state.message = text(fields, "message") or ""
     state.percent, state.error = (whole(fields, "percent") or 0), fields.get("error") is True
     match event.type:
         case "queued":
             _queued(state, fields)
-        case "started":
-            state.status = "running"
-            state.attempt += 1
-            state.worker = text(fields, "worker")
-            state.began_at = state.began_at or event.time
-        case "retrying":
+        case "started" if not state.managed or text(fields, "worker"):
+            _started(state, event, fields)
+        case "retrying" if not state.managed or whole(fields, "due_at"):
             state.status, state.due_at = "retrying", (whole(fields, "due_at") or 0)
         case "completed" | "failed":
-            state.status, state.completed_at = event.type, event.time or 1
+            state.status, state.completed_at = _outcome(event, fields), event.time or 1
             _take_result(state, fields)
         case _:
             state.status = "running"
@@ -98,6 +118,7 @@ def to_document(state: TaskState, task_id: str) -> dict[str, Any]:
     return {
         "task_id": task_id,
         "status": state.status,
+        "title": state.title or None,
         "step": state.step,
         "tool": state.tool,
         "message": state.message,
@@ -109,6 +130,9 @@ def to_document(state: TaskState, task_id: str) -> dict[str, Any]:
         "attempt": state.attempt,
         "max_attempts": state.max_attempts if state.managed else None,
         "by": state.by,
+        "cancel_requested": state.cancel,
+        "cancelled_by": state.cancelled_by,
+        "cancel_reason": state.cancel_reason,
         "created_at": format_time(state.created_at),
         "started_at": format_time(state.began_at) if state.began_at else None,
         "updated_at": format_time(state.updated_at),
@@ -123,8 +147,41 @@ def _queued(state: TaskState, fields: Fields) -> None:
     state.status = "queued"
     state.type, state.executor = text(fields, "task_type"), text(fields, "executor")
     state.managed = state.type is not None
+    state.title = _title(fields.get("params"))
     state.by = text(fields, "by")
     state.max_attempts = min(max((whole(fields, "max_attempts") or 0), 1), MAX_ATTEMPTS)
+
+
+def _started(state: TaskState, event: Event, fields: Fields) -> None:
+    state.status = "running"
+    state.attempt += 1
+    state.worker = text(fields, "worker")
+    state.attempt_at = event.time
+    state.began_at = state.began_at or event.time
+    if not state.managed:  # a program's own task: it says itself what it is
+        state.type = text(fields, "task_type") or state.type
+        state.executor = text(fields, "executor") or state.executor
+
+
+def _command(state: TaskState, fields: Fields) -> None:
+    if fields.get("command") == "cancel" and not state.cancel:
+        state.cancel, state.cancelled_by = True, text(fields, "by")
+        state.cancel_reason = text(fields, "reason")
+
+
+def _outcome(event: Event, fields: Fields) -> str:
+    is_wanted = event.type == "failed" and fields.get("status") == "cancelled"
+    return "cancelled" if is_wanted else event.type
+
+
+def _title(params: object) -> str:
+    """The first line of a title or a text among the parameters."""
+    if not isinstance(params, dict):
+        return ""
+    given = cast("Fields", params)
+    lines = (text(given, "title") or text(given, "text") or "").strip().splitlines()
+    line = lines[0].strip() if lines else ""
+    return line if len(line) <= MAX_TITLE_CHARS else f"{line[:MAX_TITLE_CHARS]}…"
 
 
 def _take_result(state: TaskState, fields: Fields) -> None:
@@ -133,4 +190,4 @@ def _take_result(state: TaskState, fields: Fields) -> None:
         state.result = result
 
 
-TASK_STATE: Final = Fold("task", 1, TaskState, step, keep_every=16)
+TASK_STATE: Final = Fold("task", 2, TaskState, step, keep_every=16)

@@ -18,6 +18,7 @@ from runcast.core.page import PAGE_MAX_EVENTS, Page, Record
 from runcast.core.scope import Scope
 from runcast.errors import Busy, LogClosed, TooLarge
 from runcast.kinds.base import Fold, Kind, Publish, accept
+from runcast.live.figures import Figures
 from runcast.live.folds import advance
 from runcast.live.hub import NOW, START, Hub, Limits, LiveStatistics, Place, read_cursor
 from runcast.live.iterator import iterate
@@ -61,6 +62,8 @@ class Bus:
         self.processors = Processors()
         self.refused: Counter[str] = Counter()
         """How often clients were refused something, by the error's code."""
+        self.figures: list[Figures] = []
+        """What others have to tell in the metrics."""
         self.now_us = now_us
         self._closed = False
         self._told_bytes = 0  # in the log's thread

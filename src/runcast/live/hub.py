@@ -178,7 +178,7 @@ class Hub:
         """Take what was committed, in order of positions."""
         for name, concerned in self._sort(records).items():
             self.bells.ring(name)
-            for tap in self.taps.get(name, ()):
+            for tap in tuple(self.taps.get(name, ())):  # one may go while it is told
                 tap(concerned)
             if name in self._topics:
                 self._topics[name].announce(concerned)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,14 @@ class ChatModel:
         self._counts_usage = True
         """Whether the API takes the request to say what an answer has cost."""
 
+    def prepare(self) -> None:
+        """Import what asking takes, so that the first question need not wait for it. For any thread; idempotent.
+
+        Raises:
+            ModelUnavailable: the extra is not installed.
+        """
+        _import_openai()
+
     async def close(self) -> None:
         """Let go of the connections. Idempotent."""
         opened, self._opened = self._opened, None
@@ -106,7 +115,7 @@ class ChatModel:
         self, messages: Sequence[Message], max_tokens: int | None, answer: _Answer
     ) -> AsyncGenerator[Delta]:
         """One request; its failures as errors of ours."""
-        openai = _import_openai()
+        openai = _import_openai() if "openai" in sys.modules else await asyncio.to_thread(_import_openai)
         try:
             async with aclosing(self._deltas(openai, messages, max_tokens, answer)) as deltas:
                 async for delta in deltas:
@@ -297,7 +306,9 @@ def _pause_s(error: ModelError, ours_s: float) -> float:
 
 def _import_openai() -> Any:
     try:
-        import openai  # noqa: PLC0415 - it takes half a second, and is not always installed
+        # half a second, and not always installed; the second one it would load at the first request
+        import openai  # noqa: PLC0415
+        import openai.resources.chat  # noqa: PLC0415 # pyright: ignore[reportUnusedImport]
     except ImportError:
         raise ModelUnavailable(
             "Asking a language model needs an extra: pip install 'runcast[llm]'. Without RUNCAST_LLM_… and "

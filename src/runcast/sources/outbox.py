@@ -40,12 +40,12 @@ class Outbox(Generic[T]):
 
     Args:
         name: of the thread, and in what is logged.
-        send: takes up to `AT_ONCE` items, in order. With `NotNow` the same ones are tried again until `patience_s` is
+        send: takes up to `AT_ONCE` items, in order, and returns how many of them are refused for ever, if any. With `NotNow` the same ones are tried again until `patience_s` is
             over; with any other exception they are lost.
         patience_s: how long one batch is tried.
     """
 
-    def __init__(self, name: str, send: Callable[[list[T]], object], *, patience_s: float = 30.0) -> None:
+    def __init__(self, name: str, send: Callable[[list[T]], int | None], *, patience_s: float = 30.0) -> None:
         self.lost = 0
         """Items that could not be sent, or found no room."""
         self.sent = 0
@@ -116,7 +116,7 @@ class Outbox(Generic[T]):
         deadline_s, pause_s = time.monotonic() + self._patience_s, FIRST_PAUSE_S
         while True:
             try:
-                self._send(items)
+                refused = self._send(items) or 0
             except NotNow as error:
                 if time.monotonic() + pause_s < deadline_s and not self._is_ending:
                     self._pause(pause_s)
@@ -127,7 +127,8 @@ class Outbox(Generic[T]):
                 logger.debug("%s failed", self._name, exc_info=True)
                 self._lose(len(items), str(error) or type(error).__name__)
             else:
-                self.sent += len(items)
+                self.sent += len(items) - refused
+                self._lose(refused, "refused")
             return
 
     def _pause(self, seconds: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +21,8 @@ from runcast.log.base import EventLog, Lease
 from runcast.log.open import open_configured
 from runcast.sources.outbox import NotNow, Outbox, send_at_exit
 from runcast.sources.redis_echo import Echo, echo_for
+
+logger = logging.getLogger("runcast.progress")
 
 IN_MEMORY: Final = "memory:"
 
@@ -45,7 +49,7 @@ class ProgressWriter:
 
     @property
     def lost(self) -> int:
-        """Events that could not be stored."""
+        """Events that could not be stored; also those of a task that another process has taken over."""
         return self._outbox.lost
 
     def write(self, publish: Publish, lease: Lease | None = None) -> bool:
@@ -64,28 +68,32 @@ class ProgressWriter:
         told = self._echo is None or self._echo.flush(max(ends_s - time.monotonic(), 0.0))
         return stored and told
 
-    def _append(self, items: list[_Item]) -> None:
+    def _append(self, items: list[_Item]) -> int:
+        """Store them; returns how many are refused for ever."""
         try:
             if self._log is None:
                 self._log = open_configured(self._settings)
-            self._append_runs(self._log, items)
-        except StaleToken:
-            pass  # the task is another process's now, which tells of it
+            stored = self._append_runs(self._log, items)
         except LogError as error:
             if error.retryable:
                 raise NotNow(str(error)) from error
             self._tell(items)  # where the log is not, others may hear of it all the same
             raise
-        else:
-            self._tell(items)
+        self._tell(stored)
+        return len(items) - len(stored)
 
-    def _append_runs(self, log: EventLog, items: list[_Item]) -> None:
-        """Store in order; those of one lease together."""
-        begin = 0
-        for index in range(1, len(items) + 1):
-            if index == len(items) or items[index].lease != items[begin].lease:
-                log.append([item.event for item in items[begin:index]], lease=items[begin].lease)
-                begin = index
+    def _append_runs(self, log: EventLog, items: list[_Item]) -> list[_Item]:
+        """Store in order, those of one lease together; without those whose task is another process's now, which tells of it."""
+        stored: list[_Item] = []
+        for lease, run in groupby(items, lambda item: item.lease):
+            some = list(run)
+            try:
+                log.append([item.event for item in some], lease=lease)
+            except StaleToken:
+                logger.debug("%d events under the lost lease %s are refused", len(some), lease and lease.name)
+            else:
+                stored += some
+        return stored
 
     def _tell(self, items: list[_Item]) -> None:
         if self._echo is not None:

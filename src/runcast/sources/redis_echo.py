@@ -92,5 +92,13 @@ def _blocking_client(url: str) -> Any:
             socket_timeout=ECHO_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
-    except ValueError as error:
-        raise ConfigError(f"redis_url: not a URL of Redis: {error}.") from None
+    except ValueError:
+        raise not_a_url() from None
+
+
+def not_a_url() -> ConfigError:
+    """What is said of a `redis_url` that cannot be; nothing of it is shown, as there may be a password in it."""
+    return ConfigError(
+        "redis_url: not a URL of Redis: one server is expected, as redis://:password@host:6379/0, rediss://… or unix://…. "
+        "redis+sentinel:// and redis+cluster:// are for a log, and not for REDIS_URL."
+    )

@@ -15,7 +15,7 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -25,9 +25,10 @@ import msgspec
 from runcast.core.event import parse_time
 from runcast.errors import ConfigError, InvalidEvent, InvalidInput, LogClosed, LogError, StaleToken
 from runcast.kinds.base import Publish
-from runcast.kinds.task import from_frame
+from runcast.kinds.task import COMMAND, from_frame
+from runcast.live.figures import Figure, counter, gauge
 from runcast.log.base import Appended, Lease
-from runcast.sources.redis_echo import CHANNEL
+from runcast.sources.redis_echo import CHANNEL, not_a_url
 
 if TYPE_CHECKING:
     from runcast.live.bus import Bus
@@ -40,9 +41,14 @@ DEAF_S: Final = 6.0
 """A subscription that has not heard a probe for so long is opened anew."""
 RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 2.0
+AGAIN_S: Final = 1.0
+LONGEST_AGAIN_S: Final = 60.0
+"""Pauses after what nobody has expected."""
 MAX_PENDING: Final = 1_000
 """Messages that may wait for the log before more are read."""
 WARN_EVERY_S: Final = 10.0
+_OF_RUNNERS: Final = frozenset({"task_type", "params", "executor", "max_attempts", "worker", "due_at"})
+"""By these a task is begun here, and an attempt known. Redis asks nobody who they are, so they are not taken from it."""
 
 
 class _Deaf(Exception):
@@ -56,19 +62,47 @@ class _Handover(Exception):
 async def follow_redis(bus: Bus) -> None:
     """Take in what is published on the channels of the Redis that the settings name, if any, until cancelled.
 
+    What nobody has expected is logged, and it is begun again after a pause.
+
     Raises:
         ConfigError: the URL cannot be, or redis is not installed.
     """
-    if bus.settings.redis_url:
-        await RedisSource(bus, bus.settings.redis_url).run()
+    url, pause_s = bus.settings.redis_url, AGAIN_S
+    check_url(url)
+    while url:
+        began_s = time.monotonic()
+        try:
+            await RedisSource(bus, url).run()
+            return
+        except Exception:  # a task's root: a flaw that one message shows must not cost all others
+            if time.monotonic() - began_s > LONGEST_AGAIN_S:
+                pause_s = AGAIN_S
+            logger.exception("listening to Redis has failed; it is begun again in %g s", pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_AGAIN_S)
+
+
+def check_url(url: str) -> None:
+    """Whether a Redis could be heard there; nothing is connected to. An empty one is well: there is none.
+
+    Raises:
+        ConfigError: it is no URL, or redis is not installed.
+    """
+    if url:
+        try:
+            _client(url, None).connection_pool.make_connection()  # its options are read there
+        except TypeError:
+            raise not_a_url() from None
 
 
 class RedisSource:
     """Listens on all channels of tasks while it holds the lease. One per process and Redis.
 
-    `counts` says how many messages were `taken`, `repeated` (our own publishers' echoes, mostly), `refused` and `lost`
+    `counts` says how many messages were `heard`, and of these `taken`, `repeated` (our own publishers' echoes, mostly), `refused` and `lost`
     (the log could not take them), and how often it was `connected` and found `deaf`.
     """
+
+    OUTCOMES: Final = ("taken", "repeated", "refused", "lost")
 
     def __init__(self, bus: Bus, url: str) -> None:
         self.counts: Counter[str] = Counter()
@@ -86,6 +120,38 @@ class RedisSource:
     async def run(self) -> None:
         """Wait for the lease, listen while it is held, until cancelled; then it is given back."""
         asyncio_redis()  # what is missing is said at once
+        self._bus.figures.append(self.figures)
+        try:
+            await self._run()
+        finally:
+            self._bus.figures.remove(self.figures)
+
+    def figures(self) -> Iterable[Figure]:
+        """For `/metrics`."""
+        yield gauge(
+            "runcast_task_channel_listening",
+            "1 on the one node that listens to Redis' channels of tasks.",
+            self.is_listening.is_set(),
+        )
+        yield counter(
+            "runcast_task_channel_heard", "Messages heard on Redis' channels.", self.counts["heard"]
+        )
+        for outcome in self.OUTCOMES:
+            yield counter(
+                "runcast_task_channel_messages",
+                "What became of them: repeated are echoes of what was there already, lost what the log did not take.",
+                self.counts[outcome],
+                {"outcome": outcome},
+            )
+        for event in ("connected", "deaf"):
+            yield counter(
+                "runcast_task_channel_connections",
+                "Times that it was connected to Redis, and found deaf.",
+                self.counts[event],
+                {"event": event},
+            )
+
+    async def _run(self) -> None:
         while True:
             try:
                 lease = await self._acquire()
@@ -188,6 +254,7 @@ class RedisSource:
     def _take(self, channel: bytes, payload: bytes, lease: Lease) -> None:
         """Let one message be stored; what cannot be an event is counted and left."""
         loop = asyncio.get_running_loop()
+        self.counts["heard"] += 1
         try:
             publish = self._read(channel, payload)
             if publish is not None:
@@ -242,6 +309,9 @@ class RedisSource:
         fields = cast("dict[str, Any]", decoded)
         if fields.get("heartbeat") is True:
             return None
+        if fields.get("step") == COMMAND:
+            raise InvalidEvent(f"step: {COMMAND} is not taken from here; see docs/tasks.md.", field="step")
+        fields = {name: value for name, value in fields.items() if name not in _OF_RUNNERS}
         fields["timestamp"] = _sane_time(fields.get("timestamp"), self._bus.now_us())
         return from_frame(task_id, fields)
 
@@ -316,5 +386,5 @@ def _client(url: str, timeout_s: float | None) -> Any:
             retry=Retry(NoBackoff(), 0),
             decode_responses=False,
         )
-    except ValueError as error:
-        raise ConfigError(f"redis_url: not a URL of Redis: {error}.") from None
+    except ValueError:
+        raise not_a_url() from None

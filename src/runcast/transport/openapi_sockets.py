@@ -46,8 +46,14 @@ SOCKETS: Final[dict[str, Socket]] = {
     "/api/v1/ws/system/events": Socket(
         "What happens to the server as a whole",
         (_AFTER,),
-        "It tells connected, then agents, approvals, documents and the status as they change. It takes ping, pong and "
-        "stats as plain text.",
+        "It tells connected, then agents, approvals, documents, nodes and the status as they change. It takes ping, pong "
+        "and stats as plain text.",
+    ),
+    "/api/v1/ws/system/nodes": Socket(
+        "What the nodes of this log are at",
+        (_AFTER,),
+        "It tells connected, then node_joined, node_load, node_left and node_lost. It takes ping, pong and stats as plain "
+        "text.",
     ),
     "/ws/agent-progress/{task_id}": Socket(
         "A task, from the start of its run to its end",
@@ -57,7 +63,7 @@ SOCKETS: Final[dict[str, Socket]] = {
     ),
     "/ws/chat": Socket(
         "A person's conversations",
-        ("token", "partial"),
+        ("token", "partial", "sessions"),
         "It tells auth_success or auth_error first, then progress, token, complete, error and what members do; it takes "
         "auth, message, cancel, resume, typing, read, edit and delete, and attachments as binary messages.",
     ),
@@ -78,6 +84,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "format": "batch or event",
     "max_rate": "events per second",
     "token": "a token or an API key; or in the first message",
+    "sessions": "1 tells session_changed when one of the person's conversations changes",
     "partial": "0 leaves partial_response out of token frames",
     "min_confidence": "events of at least this confidence, 0 to 1",
     "plan_id": "a plan to be subscribed to from the beginning",

@@ -82,6 +82,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("POST", "/api/v1/system/start"): Operation(also=(413, 415, 507)),
     ("GET", "/api/v1/system/status"): Operation(),
+    ("GET", "/api/v1/nodes"): Operation(),
     ("POST", "/api/v1/agents"): Operation(body="agent", status=201, also=(429,)),
     ("GET", "/api/v1/agents"): Operation(),
     ("DELETE", "/api/v1/agents/{agent_id}"): Operation(also=(404, 507)),
@@ -112,6 +113,9 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/api/v1/tasks"): Operation(body="task", status=202, also=(409,)),
     ("GET", "/api/v1/tasks"): Operation(("status_filter", "page", "page_size")),
     ("GET", "/api/v1/tasks/{task_id}"): Operation(also=(404,)),
+    ("POST", "/api/v1/tasks/{task_id}/cancel"): Operation(
+        body="cancel", status=202, also=(404, 409), optional_body=True
+    ),
     ("POST", "/api/v1/chat"): Operation(body="question", also=(429, 502, 504)),
     ("GET", "/api/v1/chat"): Operation(("limit_sessions",)),
     ("GET", "/api/v1/chat/{session_id}"): Operation(also=(404,)),
@@ -320,12 +324,17 @@ BODIES: Final[dict[str, dict[str, Schema]]] = {
             message=text_schema("what is asked", minLength=1),
             session_id={"type": ["string", "null"], "description": "the conversation; a new one by default"},
             customer_id={"type": ["string", "null"]},
+            id={
+                "type": ["string", "null"],
+                "description": "one's own: sent again under it, nothing is asked anew",
+            },
         )
     },
     "member": {
         JSON: object_schema(
-            ("user_id",),
+            (),
             user_id=text_schema("the sub of whom to invite", minLength=1),
+            email=text_schema("or the address with which they have registered here"),
             name={"type": ["string", "null"]},
         )
     },

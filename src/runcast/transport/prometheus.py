@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from runcast.live.bus import Bus
+from runcast.live.figures import Figure
+from runcast.log.health import TellsHealth
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -22,7 +24,9 @@ class BusCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """The current values."""
         yield from self._log()
+        yield from self._health()
         yield from self._live()
+        yield from _families(figure for figures in self._bus.figures for figure in figures())
 
     def _log(self) -> Iterable[Metric]:
         log = self._bus.log.statistics()
@@ -36,6 +40,32 @@ class BusCollector(Collector):
         yield _counter("runcast_log_commits", "Transactions of this process.", log.commits)
         yield _gauge("runcast_log_queue_events", "Events that wait for the log.", log.queued_events)
         yield _gauge("runcast_log_queue_bytes", "Bytes that wait for the log.", log.queued_bytes)
+
+    def _health(self) -> Iterable[Metric]:
+        log = self._bus.log
+        if not isinstance(log, TellsHealth):
+            return
+        health = log.health()
+        yield _counter(
+            "runcast_log_retries", "Calls to the log's server that were tried again.", health.retries
+        )
+        yield _counter(
+            "runcast_log_unavailable", "Calls that were given up, as it did not answer.", health.unavailable
+        )
+        yield _counter("runcast_log_probes", "Tries whether its wake-ups arrive.", health.probes)
+        yield _counter(
+            "runcast_log_reopened", "Subscriptions found deaf or broken, and opened anew.", health.reopened
+        )
+        yield _counter(
+            "runcast_log_takeovers",
+            "Times that another server, or a restarted one, was noticed.",
+            health.takeovers,
+        )
+        yield _counter(
+            "runcast_log_streams_lost",
+            "Streams of which it has lost events that were told.",
+            health.streams_lost,
+        )
 
     def _live(self) -> Iterable[Metric]:
         bus, traffic, live = self._bus, self._bus.traffic(), self._bus.live_statistics()
@@ -68,6 +98,7 @@ def metrics_text(bus: Bus) -> bytes:
     """The exposition in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(BusCollector(bus))
+    ProcessCollector(registry=registry)
     return generate_latest(registry)
 
 
@@ -77,6 +108,16 @@ def _counter(name: str, text: str, value: float) -> Metric:
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _families(figures: Iterable[Figure]) -> Iterable[Metric]:
+    """Those of one name belong together."""
+    found: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    for figure in figures:
+        make = CounterMetricFamily if figure.is_counter else GaugeMetricFamily
+        family = found.setdefault(figure.name, make(figure.name, figure.text, labels=list(figure.labels)))
+        family.add_metric(list(figure.labels.values()), figure.value)
+    return found.values()
 
 
 def _by_label(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:

@@ -9,12 +9,14 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from runcast.errors import InvalidInput, StreamNotFound, TooLarge
+from runcast.feeds.chat.quota import OWNER_CHARS, PREFIX, Quota, owner_mark
 from runcast.kinds.chat_state import Attachment
 from runcast.log.open import is_redis
 from runcast.log.place import data_folder, log_file
@@ -25,6 +27,8 @@ FORGOTTEN_S: Final = 86_400.0
 """After so long, one that no message has named is removed."""
 OWNER: Final = "session"
 """In a conversation's folder: its id."""
+UNSAID: Final = "new"
+"""Beside an attachment of a conversation: the message that names it is not stored yet, as far as is known."""
 DIGEST_CHARS: Final = 40
 _ID: Final = re.compile(r"att_[0-9a-f]{24}")
 _MIME: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}")
@@ -40,30 +44,43 @@ class Attachments:
     Args:
         folder: None keeps them in a temporary folder, for this process: for a log in memory.
         limit_bytes: all attachments of one conversation.
+        quota: all attachments in all.
     """
 
-    def __init__(self, folder: Path | None, limit_bytes: int) -> None:
+    def __init__(self, folder: Path | None, limit_bytes: int, quota: Quota) -> None:
         self._given = folder
         self._limit_bytes = limit_bytes
+        self._quota = quota
         self._made: Path | None = None
 
-    def receive(self, client_id: str, name: str, mime: str, content: bytes | memoryview) -> Attachment:
-        """Keep a file that a message is to name. Returned means on disk.
+    def receive(
+        self, person_id: str, client_id: str, name: str, mime: str, content: bytes | memoryview
+    ) -> Attachment:
+        """Keep a file of somebody's that a message is to name. Returned means on disk.
 
         Raises:
+            TooLarge: they have too much of it in all.
+            NoRoom: there is too much of it in all, or too little room on the disk.
             OSError: it cannot be stored.
         """
-        attachment = Attachment(
-            f"att_{secrets.token_hex(12)}", client_id, _clean_name(name), _clean_mime(mime), len(content)
-        )
+        mark, size = owner_mark(person_id), len(content)
+        attachment_id = f"{PREFIX}{mark}{secrets.token_hex(8)}"
+        attachment = Attachment(attachment_id, client_id, _clean_name(name), _clean_mime(mime), size)
         folder = self._folder() / INCOMING
         folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-        _write(folder / attachment.attachment_id, content)
-        _write(folder / f"{attachment.attachment_id}.json", msgspec.json.encode(attachment))
+        self._quota.take(self._folder(), mark, size)
+        try:
+            _write(folder / attachment_id, content)
+            _write(folder / f"{attachment_id}.json", msgspec.json.encode(attachment))
+        except OSError:
+            self._quota.give(mark, size)
+            for part in _kept_of(attachment_id):
+                (folder / part).unlink(missing_ok=True)
+            raise
         return attachment
 
     def bind(self, session_id: str, attachments: list[Attachment]) -> None:
-        """Let received files belong to a conversation; again it does nothing.
+        """Let received files belong to a conversation; again it does nothing. `settle` or `unbind` them then.
 
         Raises:
             InvalidInput: one is not there (any more).
@@ -80,7 +97,8 @@ class Attachments:
         folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
         (folder / OWNER).write_text(session_id, encoding="utf-8")
         for one in attachments:
-            for name in (one.attachment_id, f"{one.attachment_id}.json"):
+            (folder / f"{one.attachment_id}.{UNSAID}").touch()
+            for name in _kept_of(one.attachment_id):
                 try:
                     (self._folder() / INCOMING / name).rename(folder / name)
                 except FileNotFoundError:
@@ -89,6 +107,31 @@ class Attachments:
                             f"attachments: {one.id[:60]} is not there any more; send it again.",
                             field="attachments",
                         ) from None
+
+    def settle(self, session_id: str, attachment_ids: Iterable[str]) -> None:
+        """The message that names them is stored. Idempotent."""
+        for attachment_id in attachment_ids:
+            (self._of(session_id) / f"{attachment_id}.{UNSAID}").unlink(missing_ok=True)
+
+    def unbind(self, session_id: str, attachments: list[Attachment]) -> None:
+        """The message that names them is not stored after all: let them wait for another one. Idempotent."""
+        folder = self._of(session_id)
+        for one in attachments:
+            mark = folder / f"{one.attachment_id}.{UNSAID}"
+            if mark.exists():
+                for name in _kept_of(one.attachment_id):
+                    if (folder / name).exists():
+                        (folder / name).rename(self._folder() / INCOMING / name)
+                mark.unlink(missing_ok=True)
+
+    def doubtful(self) -> dict[str, list[str]]:
+        """By conversation, the ids of those of which it is unknown for a day whether a message names them."""
+        found: dict[str, list[str]] = {}
+        for session_id in self.conversations():
+            old = [path for path in self._of(session_id).glob(f"*.{UNSAID}") if _is_old(path)]
+            if old:
+                found[session_id] = [path.stem for path in old]
+        return found
 
     def open(self, session_id: str, attachment_id: str) -> tuple[Attachment, Path]:
         """A file of a conversation, and where it is.
@@ -102,16 +145,20 @@ class Attachments:
         known = path.with_name(f"{attachment_id}.json").read_bytes()
         return msgspec.json.decode(known, type=Attachment), path
 
-    def remove(self, session_id: str, attachments: list[Attachment]) -> None:
+    def remove(self, session_id: str, attachment_ids: Iterable[str]) -> None:
         """Forget files of a conversation, or received ones. Idempotent."""
-        for one in attachments:
+        for attachment_id in attachment_ids:
             for folder in (self._of(session_id), self._folder() / INCOMING):
-                for name in (one.attachment_id, f"{one.attachment_id}.json"):
+                path = folder / attachment_id
+                if path.exists():
+                    self._quota.give(_mark_of(attachment_id), path.stat().st_size)
+                for name in _files_of(attachment_id):
                     (folder / name).unlink(missing_ok=True)
 
     def remove_all(self, session_id: str) -> None:
         """Forget all files of a conversation. Idempotent."""
         shutil.rmtree(self._of(session_id), ignore_errors=True)
+        self._quota.forget()
 
     def conversations(self) -> list[str]:
         """The ids of those that have files."""
@@ -120,13 +167,14 @@ class Attachments:
         return [path.read_text("utf-8") for path in owners if path.is_file()]
 
     def sweep(self) -> None:
-        """Remove what no message has named for a day."""
+        """Remove what no message has named for a day, and count anew what is there."""
         if self._given is not None and not self._given.is_dir():
             return
         incoming = self._folder() / INCOMING
         for path in incoming.iterdir() if incoming.is_dir() else ():
-            if path.stat().st_mtime < time.time() - FORGOTTEN_S:
+            if _is_old(path):
                 path.unlink(missing_ok=True)
+        self._quota.forget()
 
     def _of(self, session_id: str) -> Path:
         return self._folder() / hashlib.sha256(session_id.encode()).hexdigest()[:DIGEST_CHARS]
@@ -152,6 +200,25 @@ def attachments_folder(given: str, log_url: str) -> Path | None:
         return data_folder() / "chat.attachments"
     log = log_file(log_url)
     return None if log is None else log.with_name(f"{log.name}.attachments")
+
+
+def _kept_of(attachment_id: str) -> tuple[str, ...]:
+    return (attachment_id, f"{attachment_id}.json")
+
+
+def _files_of(attachment_id: str) -> tuple[str, ...]:
+    return (*_kept_of(attachment_id), f"{attachment_id}.{UNSAID}")
+
+
+def _mark_of(attachment_id: str) -> str:
+    return attachment_id.removeprefix(PREFIX)[:OWNER_CHARS]
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return path.stat().st_mtime < time.time() - FORGOTTEN_S
+    except FileNotFoundError:  # somebody else was faster
+        return False
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:

@@ -7,24 +7,39 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from starlette.types import Scope as ASGIScope
 
 from runcast.auth.secrets import new_id
 from runcast.core.scope import Scope
-from runcast.core.subscription import End
-from runcast.errors import Forbidden, InvalidInput, RuncastError, TooLarge, TooMany, Unauthenticated
+from runcast.core.subscription import Reset
+from runcast.errors import InvalidInput, RuncastError, TooMany, Unauthenticated
 from runcast.feeds.chat.attachments import Attachments
 from runcast.feeds.chat.identity import person_of
+from runcast.feeds.chat.lists import Lists, ListWatch
+from runcast.feeds.chat.parting import PatientSink
+from runcast.feeds.chat.places import place_before
 from runcast.feeds.chat.rooms import Rooms
-from runcast.feeds.chat.said import Said, read_binary, read_text
-from runcast.feeds.chat.wire import TOLD, ChatFrames, auth_error, auth_success, error_frame, frame
+from runcast.feeds.chat.said import Head, Said, read_binary, read_text
+from runcast.feeds.chat.typing_pace import TypingPace
+from runcast.feeds.chat.uploads import Uploads
+from runcast.feeds.chat.wire import (
+    TOLD,
+    ChatFrames,
+    auth_error,
+    auth_success,
+    error_frame,
+    frame,
+    put_out_frame,
+)
 from runcast.kinds.chat import chat_stream, session_id_of
-from runcast.kinds.chat_state import Attachment, Person
+from runcast.kinds.chat_state import Person
 from runcast.live.bus import Bus
 from runcast.live.codec import Message
 from runcast.live.cohort import Wish
 from runcast.live.hub import NOW, START, read_cursor
 from runcast.live.subscriber import Subscriber
+from runcast.log.base import Appended
 from runcast.runners.chat.service import Chats
 from runcast.transport.feed_socket import FeedClient
 from runcast.transport.params import choice_param, text_param
@@ -34,10 +49,6 @@ logger = logging.getLogger("runcast.chat")
 
 HEAD_BYTES: Final = 8_192
 """What a binary frame may have before its content."""
-TYPING_S: Final = 1.0
-"""Between two times that others are told that somebody is typing."""
-MAX_UPLOADS: Final = 10
-"""Attachments that were sent and not named by a message yet."""
 AUTH_TRIES: Final = 5
 MAX_AFTER_CHARS: Final = 200
 
@@ -51,6 +62,7 @@ class ChatTools(NamedTuple):
 
     chats: Chats
     rooms: Rooms
+    lists: Lists
     attachments: Attachments
     plain: ChatFrames
     partial: ChatFrames
@@ -70,8 +82,11 @@ class ChatClient(FeedClient):
         self._own_session: str | None = None
         self._last_session: str | None = None
         self._readers: dict[str, Subscriber] = {}
-        self._uploads: dict[str, Attachment] = {}
-        self._typed_s: dict[str, float] = {}
+        self._since: dict[str, int] = {}
+        """By stream, after which seq it is told of it."""
+        self._uploads = Uploads(tools.attachments)
+        self._list = ListWatch(tools.lists, self.tell)
+        self._typing_pace = TypingPace()
         self._failed_tries = 0
         self._is_partial = True
         self._acts: dict[str, Callable[[Said], Coroutine[Any, Any, None]]] = {
@@ -97,7 +112,11 @@ class ChatClient(FeedClient):
     async def admit(self) -> None:
         """Take the parameters; with `session_id` it is told of that conversation from `after` on."""
         self.person = person_of(self.access.known())
+        self.tools.chats.preparation.want()
+        self.connection.sink = PatientSink(self.peer.sink, self._is_waiting, self.bus.settings.drain_s)
         self._is_partial = choice_param(self.query, "partial", ("1", "0")) == "1"
+        self._list.is_wanted = choice_param(self.query, "sessions", ("0", "1")) == "1"
+        await self._list.follow(self.person)
         session_id = text_param(self.query, "session_id", "")
         if session_id:
             await self._join(session_id, text_param(self.query, "after", NOW))
@@ -105,6 +124,7 @@ class ChatClient(FeedClient):
     def greeting(self) -> Sequence[Message]:
         """`auth_success`."""
         settings = self.bus.settings
+        self._list.is_open = True
         self.peer.allow_messages(
             max(settings.attachment_max_bytes + HEAD_BYTES, 2 * settings.inbound_max_bytes)
         )
@@ -119,8 +139,8 @@ class ChatClient(FeedClient):
             self._take_one()
             if isinstance(message, bytes):
                 head, content = read_binary(message, self.bus.settings.attachment_max_bytes)
-                return self._answered(self._attach(head.id, head.name, head.mime, content))
-            said = read_text(self._check_size(message))
+                return self._answered(self._attach(head, content))
+            said = read_text(message, self.bus.settings.inbound_max_bytes)
         except RuncastError as error:
             self.answer(error)
             return None
@@ -138,65 +158,88 @@ class ChatClient(FeedClient):
         return auth_error(error) if isinstance(error, Unauthenticated) else error_frame(error)
 
     def ended(self, subscriber: Subscriber) -> None:
-        """Somebody has sealed the conversation; the client may go on with others."""
-        stream = subscriber.topic.tail.scope.stream
-        place = subscriber.machine.cursor
-        if place is not None:
-            self.tell(*self.tools.plain.notice(End(place), self.bus.now_us()))
-        self._leave(stream)
+        """Somebody has sealed the conversation, as was told; the client may go on with others."""
+        self._leave(subscriber.topic.tail.scope.stream)
 
     def left(self) -> None:
         """The client has gone; what it has asked is answered all the same."""
         for stream in list(self._readers):
             self.tools.rooms.leave(stream, self)
         self._readers.clear()
-        uploads, self._uploads = list(self._uploads.values()), {}
-        if uploads:
-            asyncio.get_running_loop().run_in_executor(None, self.tools.attachments.remove, "", uploads)
+        self._uploads.forget()
+        self._list.leave()
 
-    def put_out(self, stream: str) -> None:
-        """They take part in a conversation no longer. What is being told at this moment is told to its end."""
-        asyncio.get_running_loop().call_soon(self._put_out, stream)
-
-    def _put_out(self, stream: str) -> None:
-        if stream in self._readers:
-            self._leave(stream)
-            gone = Forbidden("You take part in this conversation no longer.")
-            self.tell(error_frame(gone, session_id_of(stream)))
+    def put_out(self, stream: str, notice: Reset | None) -> None:
+        """See `Guest`. Who is about to be told of it notices in `_join`."""
+        reader = self._readers.get(stream)
+        if reader is not None:
+            reader.cohort.drain()  # what was said before is theirs
+        self._leave(stream)
+        if reader is not None:
+            self.tell(put_out_frame(session_id_of(stream), notice))
 
     # what a client says
 
     async def _message(self, said: Said) -> None:
+        """Say something. Said before under the same id of the client's own, it is told what became of that."""
         text = said.message if said.message is not None else ""
         if not isinstance(text, str):
             raise InvalidInput("message: a text is expected.", field="message")
-        attached = [self._upload(one) for one in said.attached()]
+        client_id = said.text("id") or None
         session_id = said.text("session_id") or self._own()
-        customer_id = said.text("customer_id") or None
         chats = self.tools.chats
-        chats.check(text, customer_id, attached)
-        if chat_stream(session_id) not in self._readers:
-            await chats.begin(session_id, self.person)
+        if client_id is not None:
+            before = await chats.said_before(session_id, self.person, client_id)
+            if before is not None:
+                await self._tell_from(session_id, before)
+                return
+        attached = self._uploads.named(said.attached())
+        customer_id = said.text("customer_id") or None
+        chats.limits.check(text, customer_id, attached)
+
+        async def join_and_bind() -> None:
             await self._join(session_id, NOW)
+            await self._uploads.bind(session_id, attached)
+
+        try:
+            told = await chats.say(
+                session_id,
+                self.person,
+                text,
+                customer_id=customer_id,
+                attachments=attached,
+                reply=said.truth("reply", default=True),
+                client_id=client_id,
+                before=join_and_bind,
+            )
+        except RuncastError:
+            await self._uploads.unbind(session_id, attached)
+            raise
+        if told.appended.duplicate:
+            await self._uploads.unbind(session_id, attached)
+            await self._tell_from(session_id, told.appended)
+        else:
+            await self._uploads.settle(session_id, attached)
+
+    async def _tell_from(self, session_id: str, place: Appended) -> None:
+        """Tell of a conversation from an event on, unless that was or will be told on this connection anyway."""
+        stream = chat_stream(session_id)
         self._last_session = session_id
-        if attached:
-            await asyncio.to_thread(self.tools.attachments.bind, session_id, attached)
-            for one in attached:
-                self._uploads.pop(one.id, None)
-        await chats.say(
-            session_id,
-            self.person,
-            text,
-            customer_id=customer_id,
-            attachments=attached,
-            reply=said.truth("reply", default=True),
-        )
+        if self._since.get(stream, place.seq) < place.seq:
+            return
+        after = await place_before(self.bus, place)
+        self._leave(stream)
+        self.tell(frame("resumed", session_id=session_id, after=after))
+        await self._join(session_id, after)
 
     async def _retry(self, said: Said) -> None:
         session_id = self._named(said)
         message_id = said.needed("message_id")
         await self._join(session_id, NOW)
-        await self.tools.chats.retry(session_id, self.person, message_id)
+        client_id = said.text("id") or None
+        told = await self.tools.chats.retry(session_id, self.person, message_id, client_id=client_id)
+        if told.appended.duplicate:
+            await self._tell_from(session_id, told.appended)
 
     async def _cancel(self, said: Said) -> None:
         message_id = said.text("message_id")
@@ -217,16 +260,14 @@ class ChatClient(FeedClient):
         await self._join(session_id, after)
 
     async def _typing(self, said: Said) -> None:
-        """Told to the others who are here, and not stored; more often than once a second, nobody is told."""
+        """Told to the others who are here, and not stored; at the pace of `TypingPace`."""
         session_id = self._named(said)
         is_typing = said.truth("typing", default=True)
         stream = chat_stream(session_id)
         if stream not in self._readers:
             await self._join(session_id, NOW)
-        now_s = self._now_s()
-        if is_typing and now_s - self._typed_s.get(stream, -TYPING_S) < TYPING_S:
+        if not self._typing_pace.take(stream, is_typing, self._now_s()):
             return
-        self._typed_s[stream] = now_s if is_typing else -TYPING_S
         user = {"id": self.person.id, "name": self.person.name}
         told = frame("typing", session_id=session_id, user=user, typing=is_typing)
         self.tools.rooms.tell_others(stream, told, but=self.person.id)
@@ -244,38 +285,19 @@ class ChatClient(FeedClient):
         session_id = self._named(said)
         turn = await self.tools.chats.delete(session_id, self.person, said.needed("message_id"))
         if turn.attachments:
-            await asyncio.to_thread(self.tools.attachments.remove, session_id, turn.attachments)
+            ids = [one.attachment_id for one in turn.attachments]
+            await asyncio.to_thread(self.tools.attachments.remove, session_id, ids)
 
     async def _ping(self, said: Said) -> None:
         del said
         self.tell(frame("pong"))
 
-    async def _attach(self, client_id: str, name: str, mime: str, content: memoryview) -> None:
+    async def _attach(self, head: Head, content: memoryview) -> None:
         """Keep it until a message names it; say so."""
-        if len(self._uploads) >= MAX_UPLOADS and client_id not in self._uploads:
-            raise InvalidInput(
-                f"attachments: {MAX_UPLOADS} were sent and not named by a message yet.", field="attachments"
-            )
-        self.tools.chats.count(self.person)
-        try:
-            kept = await asyncio.to_thread(self.tools.attachments.receive, client_id, name, mime, content)
-        except OSError:
-            logger.exception("an attachment cannot be stored")
-            raise RuncastError("The attachment could not be stored; try again later.") from None
-        before = self._uploads.get(client_id)
-        self._uploads[client_id] = kept
-        if before is not None:
-            await asyncio.to_thread(self.tools.attachments.remove, "", [before])
-        self.tell(
-            frame(
-                "attachment",
-                id=kept.id,
-                attachment_id=kept.attachment_id,
-                name=kept.name,
-                mime=kept.mime,
-                size=kept.size,
-            )
-        )
+        self._uploads.check(head.id)
+        self.tools.chats.limits.count(self.person)
+        kept = await self._uploads.receive(self.person.id, head, content)
+        self.tell(frame("attachment", **msgspec.structs.asdict(kept)))
 
     async def _renew_by(self, said: Said) -> None:
         """Go on under a fresh token; as long as nothing was said, it may be another person's.
@@ -297,6 +319,7 @@ class ChatClient(FeedClient):
             self.refused(Unauthenticated("This token is another person's; connect anew to chat as them."))
             return
         self.person = renewed
+        await self._list.follow(renewed)
         self.tell(auth_success(self.access.known(), self.person))
 
     async def _hold_by(self, token: object) -> Callable[[], None]:
@@ -321,24 +344,42 @@ class ChatClient(FeedClient):
             return
         if len(self._readers) >= self.bus.settings.max_subscriptions:
             self._leave(next(iter(self._readers)))
+        while not await self._try_to_join(stream, after):
+            pass  # put out meanwhile: it is asked once more whether they take part
+
+    async def _try_to_join(self, stream: str, after: str) -> bool:
         rooms = self.tools.rooms
         rooms.enter(stream, self, partial=self._is_partial)
         try:
-            state = await self.tools.chats.state(session_id, self.person)
+            state, place = await self.tools.chats.admission(session_id_of(stream), self.person)
+            if not rooms.admit(stream, self, place):
+                rooms.leave(stream, self)
+                return False
             rooms.know(stream, state.pending)
             codec = self.tools.partial if self._is_partial else self.tools.plain
             wish = Wish(codec, self.peer.framing, TOLD, self.bus.settings.batch_size)
-            self._readers[stream] = await self.subscribe(Scope.of_stream(stream), wish, after)
+            reader = await self.subscribe(Scope.of_stream(stream), wish, after)
+            if not rooms.has(stream, self):
+                self.unsubscribe(reader)
+                return False
+            self._readers[stream] = reader
+            self._since[stream] = reader.machine.cursor.offset if reader.machine.cursor else 0
         except BaseException:
             rooms.leave(stream, self)
             raise
+        return True
 
     def _leave(self, stream: str) -> None:
         reader = self._readers.pop(stream, None)
         if reader is not None:
             self.unsubscribe(reader)
-        self._typed_s.pop(stream, None)
+        self._typing_pace.leave(stream)
+        self._since.pop(stream, None)
         self.tools.rooms.leave(stream, self)
+
+    def _is_waiting(self) -> bool:
+        """Whether an answer is to come in a conversation that it is told of."""
+        return any(map(self.tools.rooms.is_waiting, self._readers))
 
     def _own(self) -> str:
         """The conversation of those messages that name none."""
@@ -352,15 +393,6 @@ class ChatClient(FeedClient):
         if session_id is None:
             raise InvalidInput("session_id: say which conversation is meant.", field="session_id")
         return session_id
-
-    def _upload(self, client_id: str) -> Attachment:
-        found = self._uploads.get(client_id)
-        if found is None:
-            raise InvalidInput(
-                f"attachments: nothing called {client_id[:60]!r} was sent on this connection, in a binary message.",
-                field="attachments",
-            )
-        return found
 
     # in common
 
@@ -382,9 +414,3 @@ class ChatClient(FeedClient):
         if not self._bucket.take(self._now_s()):
             rate = self.bus.settings.inbound_rate
             raise TooFast(f"More than {rate} messages per second; reconnect more calmly.")
-
-    def _check_size(self, text: str) -> str:
-        size, limit = len(text.encode()), self.bus.settings.inbound_max_bytes
-        if size > limit:
-            raise TooLarge(f"message: {size} bytes; the limit is {limit}.", field="message")
-        return text

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.types import Scope as ASGIScope
 
 from runcast.auth.principal import Principal
-from runcast.errors import Unauthenticated
+from runcast.errors import InvalidInput, Unauthenticated
 from runcast.kinds.chat_state import Person
 from runcast.transport.access import KEY, Access, access_of
 from runcast.transport.address import address_of
@@ -74,6 +74,20 @@ class Identity:
         if shown is None:
             raise Unauthenticated(NEEDED)
         return await self.principal(shown)
+
+    async def registered(self, email: str) -> Person:
+        """Who has registered here with this address.
+
+        Raises:
+            InvalidInput: nobody.
+        """
+        user = await asyncio.to_thread(self._holders.authenticator.users.find_by_email, email.strip())
+        if user is None:
+            raise InvalidInput(
+                "email: nobody has registered here with this address; ask them to, or invite them by their user_id.",
+                field="email",
+            )
+        return Person(user.id, user.name or None, user.email)
 
 
 def person_of(principal: Principal) -> Person:

@@ -7,26 +7,28 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import WebSocketRoute
 
 from runcast.auth.secrets import new_id
+from runcast.auth.users import MAX_EMAIL_CHARS
 from runcast.errors import InvalidInput, ModelError
 from runcast.feeds.chat.attachments import Attachments, attachments_folder
 from runcast.feeds.chat.client import ChatTools
 from runcast.feeds.chat.identity import CHATTING, Identity, person_of
 from runcast.feeds.chat.listing import sessions_of
+from runcast.feeds.chat.lists import Lists
 from runcast.feeds.chat.page import test_page
+from runcast.feeds.chat.quota import Quota
 from runcast.feeds.chat.rooms import Rooms
 from runcast.feeds.chat.socket import ChatSocket
 from runcast.feeds.chat.waiting import answer_to
 from runcast.feeds.chat.wire import ChatFrames
 from runcast.kinds.chat import chat_stream
 from runcast.kinds.chat_fields import MAX_NAME_CHARS
-from runcast.kinds.chat_state import Person, to_document
+from runcast.kinds.chat_state import Person, shown, to_document
 from runcast.live.bus import Bus
 from runcast.runners.chat.service import Chats
 from runcast.transport.fields import Fields, read_fields
@@ -60,8 +62,10 @@ def chat_frames() -> ChatFrames:
 
 def attachments_of(bus: Bus) -> Attachments:
     """The attachments of the log of `bus`; nothing is opened."""
-    folder = attachments_folder(bus.settings.attachments, bus.log.url)
-    return Attachments(folder, bus.settings.attachments_max_bytes)
+    settings = bus.settings
+    quota = Quota(settings.attachments_total_max_bytes, settings.attachments_person_max_bytes)
+    folder = attachments_folder(settings.attachments, bus.log.url)
+    return Attachments(folder, settings.attachments_max_bytes, quota)
 
 
 def create_chat_router(
@@ -77,9 +81,10 @@ def create_chat_router(
     """
     router = APIRouter(tags=["chat"], route_class=RequestRoute)
     rooms = Rooms(bus)
+    chats.tell_here = rooms.tell_failure
     attachments = attachments or attachments_of(bus)
     identity = Identity(holders)
-    tools = ChatTools(chats, rooms, attachments, ChatFrames(), ChatFrames(rooms))
+    tools = ChatTools(chats, rooms, Lists(bus), attachments, ChatFrames(), ChatFrames(rooms))
     router.routes.append(WebSocketRoute(SOCKET, ChatSocket(bus, identity, tools), name="chat"))
     page = allowed(PUBLIC, test_page())
     router.api_route(PAGE, methods=["GET", "HEAD"], include_in_schema=False)(page)
@@ -109,17 +114,18 @@ class _Chats:
         """Whoever goes away meanwhile finds the answer in the conversation."""
         person = await self._person(request)
         fields = await read_fields(request, MAX_BODY_BYTES)
-        fields.only("message", "session_id", "customer_id")
+        fields.only("message", "session_id", "customer_id", "id")
         session_id = fields.text_or_none("session_id", MAX_NAME_CHARS) or f"s_{new_id()}{new_id()}"
-        said = await self._chats.say(
+        receipt = await self._chats.say(
             session_id,
             person,
             fields.text_or_none("message", MAX_BODY_BYTES) or "",
             customer_id=fields.text_or_none("customer_id", MAX_NAME_CHARS) or None,
+            client_id=fields.text_or_none("id", MAX_NAME_CHARS) or None,
         )
         try:
             async with asyncio.timeout(self._bus.settings.chat_answer_timeout_s):
-                answer = await answer_to(self._bus, said)
+                answer = await answer_to(self._bus, receipt)
         except TimeoutError:
             raise AnswerFailed("The answer takes too long; it will be found in the conversation.") from None
         if answer.error is not None:
@@ -128,7 +134,7 @@ class _Chats:
             {
                 "response": answer.response,
                 "session_id": session_id,
-                "message_id": said.answer_id,
+                "message_id": receipt.answer_id,
                 "metadata": answer.metadata,
                 "cancelled": answer.cancelled,
             }
@@ -150,7 +156,9 @@ class _Chats:
     async def invite(self, request: Request) -> Response:
         person = await self._person(request)
         session_id = _session_id(request)
-        member = _member(await read_fields(request, MAX_BODY_BYTES))
+        await self._chats.state(session_id, person)
+        self._chats.limits.count(person)  # or one could try addresses
+        member = await self._member(await read_fields(request, MAX_BODY_BYTES))
         await self._chats.add_member(session_id, person, member)
         return await self._members(session_id, person, HTTPStatus.CREATED)
 
@@ -171,10 +179,21 @@ class _Chats:
         found, path = await asyncio.to_thread(self._attachments.open, session_id, attachment_id)
         return _file(path, found.name, found.mime)
 
+    async def _member(self, fields: Fields) -> Person:
+        fields.only("user_id", "email", "name")
+        email = fields.text_or_none("email", MAX_EMAIL_CHARS)
+        if email is not None:
+            return await self._identity.registered(email)
+        user_id = fields.text("user_id", 1, MAX_NAME_CHARS)
+        name = fields.text_or_none("name", MAX_NAME_CHARS) or None
+        if not user_id.isprintable() or not (name or "").isprintable():
+            raise InvalidInput("user_id: printable characters are expected.", field="user_id")
+        return Person(user_id, name)
+
     async def _members(self, session_id: str, person: Person, status: HTTPStatus) -> Response:
         state = await self._chats.state(session_id, person)
-        members = [msgspec.to_builtins(one) for one in state.members.values()]
-        owner = msgspec.to_builtins(state.owner)
+        members = [shown(one) for one in state.members.values()]
+        owner = state.owner and shown(state.owner)
         return json_response({"session_id": session_id, "owner": owner, "members": members}, status)
 
     async def _person(self, request: Request) -> Person:
@@ -200,12 +219,3 @@ def _file(path: Path, name: str, mime: str) -> Response:
 
 def _session_id(request: Request) -> str:
     return str(request.path_params["session_id"])
-
-
-def _member(fields: Fields) -> Person:
-    fields.only("user_id", "name")
-    user_id = fields.text("user_id", 1, MAX_NAME_CHARS)
-    name = fields.text_or_none("name", MAX_NAME_CHARS) or None
-    if not user_id.isprintable() or not (name or "").isprintable():
-        raise InvalidInput("user_id: printable characters are expected.", field="user_id")
-    return Person(user_id, name)

@@ -30,6 +30,7 @@ class Said(msgspec.Struct):
     """A frame of a client. What is absent is null."""
 
     type: object = None
+    id: object = None
     session_id: object = None
     customer_id: object = None
     message_id: object = None
@@ -86,12 +87,15 @@ class Said(msgspec.Struct):
 _decode = msgspec.json.Decoder(Said).decode
 
 
-def read_text(text: str) -> Said:
+def read_text(text: str, limit_bytes: int | None = None) -> Said:
     """A text frame.
 
     Raises:
         InvalidInput: it is no JSON object with a known type.
+        TooLarge: it is over the limit, if there is one.
     """
+    if limit_bytes is not None and len(text) * 4 > limit_bytes and (size := len(text.encode())) > limit_bytes:
+        raise TooLarge(f"message: {size} bytes; the limit is {limit_bytes}.", field="message")
     try:
         said = _decode(text)
     except (ValueError, RecursionError):

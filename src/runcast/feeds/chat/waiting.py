@@ -9,7 +9,7 @@ import msgspec
 from runcast.errors import LogClosed
 from runcast.kinds.chat import COMPLETE, ERROR
 from runcast.live.bus import Bus
-from runcast.runners.chat.service import Said
+from runcast.runners.chat.service import Receipt
 
 
 class Answer(msgspec.Struct):
@@ -25,15 +25,15 @@ class Answer(msgspec.Struct):
 _decode = msgspec.json.Decoder(Answer).decode
 
 
-async def answer_to(bus: Bus, said: Said) -> Answer:
+async def answer_to(bus: Bus, receipt: Receipt) -> Answer:
     """The answer, when it has come to its end. Cancellation-safe: it is made all the same.
 
     Raises:
         LogError: the stream could not be read, or has ended without it.
     """
-    async for event in bus.subscribe(said.appended.stream, after=str(said.appended.cursor)):
+    async for event in bus.subscribe(receipt.appended.stream, after=str(receipt.appended.cursor)):
         if event.type in {COMPLETE, ERROR}:
             answer = _decode(event.data)
-            if answer.message_id == said.answer_id:
+            if answer.message_id == receipt.answer_id:
                 return answer
     raise LogClosed("The conversation was closed before the answer was there.")

@@ -13,6 +13,7 @@ import msgspec
 from runcast.auth.principal import Principal
 from runcast.core.event import Event, format_time
 from runcast.core.filters import Predicate
+from runcast.core.subscription import Reset
 from runcast.errors import (
     Busy,
     Forbidden,
@@ -194,6 +195,13 @@ def error_frame(error: RuncastError, session_id: str | None = None) -> Message:
     if session_id is not None:
         fields["session_id"] = session_id
     return frame("error", **fields)
+
+
+def put_out_frame(session_id: str, notice: Reset | None) -> Message:
+    """Somebody takes part in a conversation no longer; with a `notice` it is another one from now on."""
+    if notice is None:
+        return error_frame(Forbidden("You take part in this conversation no longer."), session_id)
+    return frame("reset", session_id=session_id, reason=notice.reason, cursor=str(notice.cursor))
 
 
 def code_of(error: RuncastError) -> str:

@@ -1,4 +1,7 @@
-"""`WS /api/v1/ws/system/events`: what happens to the server as a whole, from now on or from wherever one left off."""
+"""`WS /api/v1/ws/system/events`: what happens to the server as a whole, from now on or from wherever one left off.
+
+`…/nodes` is the same of what its nodes are at.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from runcast.core.filters import EVERYTHING
 from runcast.core.scope import Scope
 from runcast.feeds.system.wire import WELCOME, connection_stats, system_frames
 from runcast.kinds.system import EVENTS
+from runcast.kinds.system_nodes import NODES
 from runcast.live.bus import Bus
 from runcast.live.codec import Message
 from runcast.live.cohort import Wish
@@ -25,8 +29,15 @@ def system_socket(bus: Bus) -> FeedSocket:
     return FeedSocket(bus, SystemClient)
 
 
+def nodes_socket(bus: Bus) -> FeedSocket:
+    """The ASGI endpoint of what the nodes are at."""
+    return FeedSocket(bus, NodesClient)
+
+
 class SystemClient(FlatClient):
     """A watcher of the system's stream."""
+
+    stream = EVENTS
 
     def __init__(self, bus: Bus, peer: WebSocketPeer, scope: ASGIScope) -> None:
         super().__init__(bus, peer, scope)
@@ -35,8 +46,8 @@ class SystemClient(FlatClient):
 
     async def admit(self) -> None:
         """Subscribe to the stream; see `FeedClient.subscribe` for what it raises."""
-        scope = self.holds = Scope.of_stream(EVENTS)
-        self.access.check_read(EVENTS)
+        scope = self.holds = Scope.of_stream(self.stream)
+        self.access.check_read(self.stream)
         wish = Wish(self.frames, self.peer.framing, EVERYTHING, self.bus.settings.batch_size)
         await self.subscribe(scope, wish, text_param(self.query, "after", NOW))
 
@@ -47,3 +58,9 @@ class SystemClient(FlatClient):
     def _tell_stats(self) -> None:
         stats = connection_stats(self.bus, self.access.grants.may_read)
         self.tell(self.frames.control("stats", self.bus.now_us(), {"stats": stats}))
+
+
+class NodesClient(SystemClient):
+    """A watcher of the nodes' stream."""
+
+    stream = NODES

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 import msgspec
@@ -41,13 +42,15 @@ RETRY_S: Final = 1.0
 PAUSE_S: Final = 0.02
 """Between two looks: live traffic goes first, and many events are taken together."""
 
+IsLast = Callable[[], Awaitable[bool]]
+
 _APPROVALS: Final = frozenset({APPROVAL_REQUESTED, APPROVAL_RESOLVED})
 
 
-async def tell_system(bus: Bus) -> None:
+async def tell_system(bus: Bus, is_last: IsLast | None = None) -> None:
     """Tell until cancelled; then, if the system was said to run, that it has stopped.
 
-    What happened while no process told is made up for. Ends by itself when the log is closed or may only be read.
+    `is_last` says whether no other node goes on; if not given, none does. What happened while no process told is made up for. Ends by itself when the log is closed or may only be read.
     """
     try:
         while True:
@@ -61,7 +64,8 @@ async def tell_system(bus: Bus) -> None:
                 logger.exception("telling the system's events failed")
             await asyncio.sleep(RETRY_S)
     except asyncio.CancelledError:
-        await _say_stopped(bus)
+        if is_last is None or await is_last():
+            await _say_stopped(bus)
         raise
 
 

@@ -14,7 +14,7 @@ from starlette.routing import WebSocketRoute
 from runcast.core.event import stream_name
 from runcast.core.filters import EVERYTHING
 from runcast.core.scope import Scope
-from runcast.errors import InvalidInput, InvalidStreamName, StreamNotFound
+from runcast.errors import Conflict, InvalidInput, InvalidStreamName, StreamNotFound
 from runcast.feeds.tasks.socket import task_socket
 from runcast.kinds.task import NAME, task_id_of, task_stream
 from runcast.kinds.task_state import STATUSES, TASK_STATE, TaskState, to_document
@@ -23,13 +23,14 @@ from runcast.runners.tasks.service import Tasks
 from runcast.transport.access import access_of
 from runcast.transport.fields import read_fields
 from runcast.transport.params import query_of
-from runcast.transport.permission import KNOWN, allowed, reads
+from runcast.transport.permission import KNOWN, allowed, reads, writes
 from runcast.transport.rest import json_response
 from runcast.transport.route import RequestRoute
 from runcast.transport.run_list import Run, RunList, page_document
 
 MAX_BODY_BYTES: Final = 256 * 1024
 MAX_NAME_CHARS: Final = 200
+MAX_REASON_CHARS: Final = 2_000
 SOCKETS: Final = "/ws/agent-progress/"
 """How the paths of tasks' WebSockets begin."""
 
@@ -39,6 +40,7 @@ def _stream(request: Request) -> str:
 
 
 READ: Final = reads(_stream)
+WRITE: Final = writes(_stream)
 
 
 def create_tasks_router(bus: Bus, service: Tasks) -> APIRouter:
@@ -46,14 +48,15 @@ def create_tasks_router(bus: Bus, service: Tasks) -> APIRouter:
     router = APIRouter(tags=["tasks"], route_class=RequestRoute)
     tasks = _Tasks(bus, service)
     # `:path`: an id with a slash is answered like any other that cannot be, not by a handshake that fails
-    router.routes.append(
-        WebSocketRoute(SOCKETS + "{task_id:path}", task_socket(bus), name="task_progress")
-    )
+    router.routes.append(WebSocketRoute(SOCKETS + "{task_id:path}", task_socket(bus), name="task_progress"))
     router.post("/api/v1/tasks", summary="Start a task", status_code=HTTPStatus.ACCEPTED)(
         allowed(KNOWN, tasks.start)
     )
     router.get("/api/v1/tasks", summary="The tasks there are, the latest first")(allowed(KNOWN, tasks.index))
     router.get("/api/v1/tasks/{task_id}", summary="What a task has come to")(allowed(READ, tasks.show))
+    router.post("/api/v1/tasks/{task_id}/cancel", summary="Cancel a task", status_code=HTTPStatus.ACCEPTED)(
+        allowed(WRITE, tasks.cancel)
+    )
     return router
 
 
@@ -94,6 +97,20 @@ class _Tasks:
         if not state.is_known:
             raise StreamNotFound(f"There is no task {task_id_of(stream)}.")
         return json_response(to_document(state, task_id_of(stream)))
+
+    async def cancel(self, request: Request) -> Response:
+        """Answered when the command is on disk. Repeating it changes nothing; one that is over cannot be cancelled."""
+        stream = _stream(request)
+        task_id = task_id_of(stream)
+        fields = await read_fields(request, MAX_BODY_BYTES, optional=True)
+        fields.only("reason")
+        reason = fields.text_or_none("reason", MAX_REASON_CHARS)
+        by = access_of(request.scope).known().sub
+        is_told = await self._service.cancel(task_id, by=by, reason=reason)
+        state = await self._bus.fold(stream, TASK_STATE)
+        if not is_told and state.status != "cancelled":
+            raise Conflict(f"The task {task_id} is {state.status} already.")
+        return json_response(to_document(state, task_id), HTTPStatus.ACCEPTED)
 
 
 def _named(task_id: str) -> str:

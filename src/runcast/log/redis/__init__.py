@@ -1,10 +1,11 @@
 """The log on Redis or Valkey, for any number of nodes: one server, one behind Sentinel, or a Cluster.
 
-`log` is its face. `address` reads URLs, `options` is what may be set, `server` calls scripts and waits out failures,
-`scripts` has the scripts (`*.lua`, each after `common.lua`, where the keys are listed), `errors` says what Redis'
-errors mean. Writing is `jobs`, `writer`, `store` and `commit`; reading is `reads` and `rows`; leases and snapshots are
-`tables`. `firehose` and `partitions` are the order of everything. Telling of it is `announce`, `listen` (which finds a deaf
-subscription), `subscription` and `losses` (what a failover has lost); `persistence` says what a server is set to lose.
+`log` is its face. `address` reads URLs, `options` is what may be set, `opening` says why a server cannot be used,
+`server` calls scripts and waits out failures, `scripts` has the scripts (`*.lua`, each after `common.lua`, where the keys
+are listed), `errors` says what Redis' errors mean. Writing is `jobs`, `writer`, `store` and `commit`; reading is `reads` and
+`rows`; leases and snapshots are `tables`. `firehose` and `partitions` are the order of everything. Telling of it is
+`announce`, `listen` (which finds a deaf subscription), `subscription` and `losses` (what a failover has lost);
+`persistence` says what a server is set to lose.
 
 The shape:
 

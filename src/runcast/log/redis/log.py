@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from runcast.core.event import Cursor, NewEvent, new_epoch
-from runcast.errors import LogError, LogTooNew, StreamNotFound
+from runcast.errors import LogError, LogTooNew, NoFirehose, StreamNotFound
 from runcast.log.base import (
     PAGE_MAX_EVENTS,
     Appended,
@@ -205,9 +205,7 @@ class RedisLog:
 
     def _check_firehose(self) -> None:
         if self.server.partitions > 1 and not self._partitions:
-            raise LogError(
-                "This log was made without a firehose (firehose=false): its streams are read one by one."
-            )
+            raise NoFirehose
 
     def _settled(self) -> int:
         """Up to where nothing new can come any more; 0 if that need not, or cannot, be known now.

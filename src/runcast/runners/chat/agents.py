@@ -15,6 +15,8 @@ from runcast.runners.model import Message
 LEAST_SURE: Final = 0.5
 """Of a choice that is less sure, the language model is asked, if there is one."""
 UNSURE: Final = 0.34
+MAX_LOOKED_AT_CHARS: Final = 2_000
+"""Of a question, to find out whom it is for: that happens between the events of all others."""
 
 
 class Agent(msgspec.Struct, frozen=True):
@@ -71,12 +73,13 @@ _STRONG: Final = frozenset(
 
 def classify(text: str, before: Sequence[Message] = ()) -> Choice:
     """Whom a question is for by its words; by those of the last question before, if its own say nothing."""
-    for words in (text, *(one.content for one in list(before)[::-1] if one.role == "user")):
+    for asked in (text, *(one.content for one in list(before)[::-1] if one.role == "user")):
+        words = _words(asked)
         scores = [_score(agent, words) for agent in AGENTS]
         total, best = sum(scores), max(scores)
         if total:
             return Choice(AGENTS[scores.index(best)], round(best / total, 2))
-        if len(words) > 200:
+        if len(asked) > 200:
             break
     return Choice(SPECS, UNSURE)
 
@@ -91,7 +94,7 @@ def ask_for_choice(text: str) -> list[Message]:
     """What a model is asked to find out whom a question is for."""
     kinds = "\n".join(f"- {agent.name}: {agent.task}" for agent in AGENTS)
     system = f"Say which agent a question is for. Answer with its name alone.\n{kinds}"
-    return [Message("system", system), Message("user", text[:2_000])]
+    return [Message("system", system), Message("user", text[:MAX_LOOKED_AT_CHARS])]
 
 
 def system_message(agent: Agent) -> str:
@@ -113,8 +116,13 @@ def confidence_of(choice: Choice, passages: Sequence[Passage]) -> float:
     return round(min(1.0, 0.75 * min(best, 1.0) + 0.25 * choice.confidence), 2)
 
 
-def _score(agent: Agent, text: str) -> int:
-    words = _WORD.findall(text.lower().replace("'", "").replace("’", ""))
+def _words(text: str) -> frozenset[str]:
+    """The different words that it begins with."""
+    begin = text[:MAX_LOOKED_AT_CHARS].lower()
+    return frozenset(_WORD.findall(begin.replace("'", "").replace("’", "")))
+
+
+def _score(agent: Agent, words: frozenset[str]) -> int:
     return sum((3 if stem in _STRONG else 1) for word in words for stem in agent.stems if _begins(word, stem))
 
 

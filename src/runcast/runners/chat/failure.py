@@ -28,7 +28,7 @@ TOO_SLOW = "The answer took too long, and was given up."
 _SENTENCES: tuple[tuple[type[RuncastError], str], ...] = (
     # the first that fits counts; addresses, models and keys are no matter of those who chat
     (ModelInterrupted, "The answer broke off in the middle; ask again for a whole one."),
-    (ModelBusy, "The language model has too much to do; try again in a moment."),
+    (ModelBusy, "The language model fails or has too much to do; try again in a moment."),
     (ModelUnreachable, "The language model cannot be reached; try again in a moment."),
     (ModelUnavailable, "The language model cannot be asked; whoever runs this server finds why in its log."),
     (ModelError, "The language model has not answered as it should; try again."),

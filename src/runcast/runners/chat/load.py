@@ -38,6 +38,10 @@ class Load:
         """How many answers somebody waits for."""
         return self._waits[person_id]
 
+    def answers(self, person_id: str) -> list[tuple[str, str]]:
+        """Which those are, each with its stream."""
+        return [(one, stream) for one, (whose, stream) in self._answers.items() if whose == person_id]
+
     def note(self, answer_id: str, person_id: str, stream: str) -> None:
         """Somebody is about to ask; call it before that is stored."""
         if self._hub is not self._bus.hub:  # the first time, or in another loop than before

@@ -75,6 +75,15 @@ async def orchestrate(question: Question) -> AsyncIterator[Piece]:
             yield piece
 
 
+def prepare() -> None:
+    """Import what it takes, so that the first answer need not wait for it. For any thread; idempotent.
+
+    Raises:
+        MissingExtra: langgraph is not installed.
+    """
+    _compile()
+
+
 async def _graph() -> Any:
     if _compile.cache_info().currsize:
         return _compile()

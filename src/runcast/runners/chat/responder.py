@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from runcast.errors import InvalidInput
+from runcast.kinds.base import encode_data
+from runcast.kinds.chat import COMPLETE
+from runcast.kinds.chat_fields import ASSISTANT, settle
 from runcast.kinds.chat_state import Attachment, Person
 from runcast.runners.knowledge.values import Passage
 from runcast.runners.model import LanguageModel, Message
+
+MAX_METADATA_BYTES: Final = 32_768
+"""As JSON; the text of the longest answer has room beside it in one event."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -25,7 +31,8 @@ class Progress(msgspec.Struct, frozen=True):
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of an answer at its end; of several that are yielded, later fields count.
 
-    `confidence` is from 0 to 1; `sources` are names of documents; `more` are further fields.
+    `confidence` is from 0 to 1; `sources` are names of documents; `more` are further fields, as JSON has them, all in
+    all at most `MAX_METADATA_BYTES`. Raises `InvalidInput`, naming the field, where the responder makes one that cannot be.
     """
 
     agent: str | None = None
@@ -33,6 +40,34 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     sources: Sequence[str] | None = None
     model: str | None = None
     more: dict[str, object] = {}
+
+    def __post_init__(self) -> None:
+        if isinstance(self.sources, str):
+            raise InvalidInput("metadata.context.sources: a list of texts is expected.", field="sources")
+        check_metadata(metadata_of(self))
+
+
+def metadata_of(told: Metadata) -> dict[str, Any]:
+    """As clients get it."""
+    model = {"model": told.model} if told.model else {}
+    sources = [] if told.sources is None else list(told.sources)
+    return {
+        **model,
+        **told.more,
+        "agent": told.agent or ASSISTANT,
+        "confidence": told.confidence,
+        "context": {"sources": sources},
+    }
+
+
+def check_metadata(metadata: dict[str, Any]) -> None:
+    """Look whether an answer can be stored with this; raises `InvalidInput`, naming the field and its limit."""
+    try:
+        encode_data(settle(COMPLETE, {"metadata": metadata})["metadata"], MAX_METADATA_BYTES)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"metadata: of an answer, it cannot be stored: {error}", field="metadata"
+        ) from None
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import msgspec
 
 from runcast.client.backoff import delays
 from runcast.core.event import Event
-from runcast.errors import LogClosed, LogError
+from runcast.errors import InvalidInput, LogClosed, LogError, StaleToken
 from runcast.kinds.base import Publish
 from runcast.kinds.chat import COMMAND, COMPLETE, ERROR, MESSAGE, RETRY, session_id_of
 from runcast.kinds.chat_fields import ASSISTANT, PROCESSING_ERROR
@@ -21,7 +21,14 @@ from runcast.runners.chat.draining import Draining
 from runcast.runners.chat.failure import BROKEN, FORGOTTEN, TOO_SLOW, sentence_of
 from runcast.runners.chat.history import history_before
 from runcast.runners.chat.library import Library
-from runcast.runners.chat.responder import Metadata, Piece, Progress, Question, Responder
+from runcast.runners.chat.responder import (
+    Metadata,
+    Piece,
+    Progress,
+    Question,
+    Responder,
+    check_metadata,
+)
 from runcast.runners.chat.telling import FIRST_PAUSE_S, LONGEST_PAUSE_S, PATIENCE_S, Pace, Teller
 from runcast.runners.claim import Claim
 from runcast.runners.model import LanguageModel
@@ -30,8 +37,6 @@ LINGER_S = 1.0
 """After an answer, so long is waited for the next question: who talks to an agent asks again."""
 CLEANUP_S = 0.1
 """So long a responder that is stopped may take for its own end; what it still does then, nobody waits for."""
-GOODBYE_S = 2.0
-"""So long a process that ends tries to say that an answer broke off."""
 TELLING = "Processing your message..."
 
 _leaving: set[asyncio.Task[None]] = set()
@@ -48,6 +53,8 @@ class Tools(NamedTuple):
     context_tokens: int
     timeout_s: float
     draining: Draining
+    tell_here: Callable[[Publish], None]
+    """Tells those who are connected to this process what cannot be stored."""
 
 
 class ChatRun:
@@ -68,8 +75,7 @@ class ChatRun:
     async def run(self) -> None:
         """Answer all that is asked, and wait a moment for more.
 
-        Cancelled, it stops. An answer of which nothing was told goes on elsewhere; one that has begun to be told cannot,
-        and ends with an error. While the process drains, no next one is begun.
+        Cancelled, it stops without a word, to go on elsewhere. While the process drains, no next one is begun.
 
         Raises:
             StaleToken: it belongs to another process now.
@@ -108,20 +114,31 @@ class ChatRun:
             if any(_concerns(asked, message_id) for message_id in self._cancels):
                 answer.cancel()
             try:
-                with self._tools.draining.answering():
-                    await self._publish(*await answer.come_to_end())
+                with self._tools.draining.answering(answer.break_off):
+                    await self._tell_end(asked, await answer.come_to_end())
+            except StaleToken:
+                raise  # another one tells
+            except LogError as error:
+                self._tell_here(asked, sentence_of(error))
+                raise
             except asyncio.CancelledError:
-                await self._say_goodbye(answer)
+                # whoever takes it over cannot go on with its text, either, and may be long in coming
+                if self._claim.lost.is_set() and not self._claim.is_gone and answer.teller.text:
+                    self._tell_here(asked, BROKEN)
                 raise
             finally:
                 self._answer = None
 
-    async def _say_goodbye(self, answer: _Answer) -> None:
-        """The process ends: say so, unless another one can answer, or has taken over."""
-        if answer.teller.text and not self._claim.lost.is_set():
-            with suppress(LogError, TimeoutError):
-                async with asyncio.timeout(GOODBYE_S):
-                    await self._publish(*answer.broken())
+    async def _tell_end(self, asked: Asked, events: list[Publish]) -> None:
+        """As `_publish`; what can never be stored is an answer that failed, or it would be made again and again."""
+        try:
+            await self._publish(*events)
+        except InvalidInput as error:
+            await self._publish(_failed(asked, sentence_of(error)))
+
+    def _tell_here(self, asked: Asked, sentence: str) -> None:
+        """The log is away, or full: nobody who waits shall wait for it."""
+        self._tools.tell_here(_into(self._claim.stream, _failed(asked, sentence)))
 
     def _hear(self, event: Event) -> None:
         if self._answer is not None:
@@ -136,10 +153,9 @@ class ChatRun:
                     self._answer.cancel()
 
     async def _publish(self, *events: Publish) -> None:
-        """Returned means stored; a full disk or a busy log is waited for.
-
-        Each goes into the claim's own stream.
-        """
+        """Returned means stored, in the claim's own stream; a full disk or a busy log is waited for."""
+        if not events:
+            return
         loop = asyncio.get_running_loop()
         until_s, pauses = loop.time() + PATIENCE_S, delays(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
@@ -162,12 +178,14 @@ class _Told:
         self.fields: dict[str, Any] = {}
 
     def take(self, told: Metadata) -> None:
+        """Raises `InvalidInput` if together with what was told before it cannot be stored."""
         self.agent = told.agent or self.agent
         self.confidence = self.confidence if told.confidence is None else told.confidence
         self.sources = self.sources if told.sources is None else list(told.sources)
         if told.model:
             self.fields["model"] = told.model
         self.fields.update(told.more)
+        check_metadata(self.metadata())
 
     def metadata(self) -> dict[str, Any]:
         """As clients get it."""
@@ -187,9 +205,9 @@ class _Answer:
         self._claim = claim
         self._tools = tools
         self._told = _Told()
-        self._is_cancelled = False
+        self._is_cancelled = self._is_broken = False
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._failure: LogError | None = None
+        self._failure: LogError | InvalidInput | None = None
         self._question = _question(claim.stream, tools, state, asked)
         self._attempt = asked.attempt + 1
         self.teller = Teller(claim.stream, asked.answer_id, self._publish_soon, tools.pace, self._give_up)
@@ -199,8 +217,13 @@ class _Answer:
         self._is_cancelled = True
         self._stop()
 
+    def break_off(self) -> None:
+        """The process is about to end, and it is not there yet. Idempotent."""
+        self._is_broken = True
+        self._stop()
+
     async def come_to_end(self) -> list[Publish]:
-        """Let it be generated; returns what is to be told at its end.
+        """Let it be generated; returns what is to be told at its end: nothing, if another process may begin it anew.
 
         Raises:
             LogError: it cannot be told.
@@ -218,10 +241,6 @@ class _Answer:
             self.teller.close()
         return self._ending(error)
 
-    def broken(self) -> list[Publish]:
-        """What is told if the process ends before the answer does."""
-        return [*self.teller.rest(), _failed(self.asked, BROKEN)]
-
     async def _outcome(self, task: asyncio.Task[None]) -> BaseException | None:
         """Wait for its end: what it failed by. A responder that does not end when it is stopped holds up nothing."""
         wanted = [task, self._stopped]
@@ -233,11 +252,15 @@ class _Answer:
         return asyncio.CancelledError() if self._stopped.done() else TimeoutError()
 
     def _ending(self, error: BaseException | None) -> list[Publish]:
+        if isinstance(self._failure, InvalidInput):
+            return [_failed(self.asked, sentence_of(self._failure))]
         if self._failure is not None:
             raise self._failure
         text, rest = self.teller.text, self.teller.rest()
         if error is None or self._is_cancelled:
             return [*rest, _completed(self.asked, text, self._told, cancelled=self._is_cancelled)]
+        if self._is_broken:
+            return [*rest, _failed(self.asked, BROKEN)] if text else []
         sentence = TOO_SLOW if isinstance(error, TimeoutError) else sentence_of(error)
         return [*rest, _failed(self.asked, sentence)]
 
@@ -253,6 +276,8 @@ class _Answer:
     async def _take(self, pieces: AsyncIterator[Piece]) -> None:
         teller = self.teller
         async for piece in pieces:
+            if self._stopped.done():  # one that goes on when it is stopped is closed
+                return
             if isinstance(piece, str):
                 teller.feed(piece)
                 if teller.is_full:
@@ -281,7 +306,7 @@ class _Answer:
     def _publish_soon(self, event: Publish) -> Future[Any]:
         return self._claim.publish_soon(event)
 
-    def _give_up(self, error: LogError) -> None:
+    def _give_up(self, error: LogError | InvalidInput) -> None:
         self._failure = error
         self._stop()
 

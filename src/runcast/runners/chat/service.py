@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
-from runcast.auth.allowance import Allowance
 from runcast.config import Settings
-from runcast.core.event import stream_name
-from runcast.errors import Forbidden, InvalidInput, Restarting, StreamNotFound, TooLarge, TooMany
+from runcast.core.event import Cursor, stream_name
+from runcast.errors import Forbidden, InvalidInput, LogError, Restarting, StreamNotFound
 from runcast.kinds.base import Publish
 from runcast.kinds.chat import (
     CHAT,
@@ -24,30 +21,27 @@ from runcast.kinds.chat import (
     NAME,
     RETRY,
 )
-from runcast.kinds.chat_fields import MAX_ATTACHMENTS, MAX_NAME_CHARS
 from runcast.kinds.chat_index import CHATTER, joined
-from runcast.kinds.chat_state import MAX_MEMBERS, Attachment, ChatState, Person, Turn
+from runcast.kinds.chat_state import MAX_MEMBERS, Attachment, ChatState, Person, Turn, shown
 from runcast.live.bus import Bus
 from runcast.log.base import Appended
+from runcast.runners.chat.asking import Asking, Before
 from runcast.runners.chat.draining import Draining
-from runcast.runners.chat.failure import EmptyMessage, Occupied
 from runcast.runners.chat.library import Library
-from runcast.runners.chat.load import Load
+from runcast.runners.chat.limits import Limits
 from runcast.runners.chat.orchestrator import orchestrate
+from runcast.runners.chat.preparing import Preparation
 from runcast.runners.chat.responder import Responder, registered
 from runcast.runners.chat.run import ChatRun, Tools
+from runcast.runners.chat.sent import sending
 from runcast.runners.chat.states import States
 from runcast.runners.chat.telling import Pace
 from runcast.runners.claim import Claim
 from runcast.runners.knowledge import KnowledgeBase
 from runcast.runners.model import LanguageModel
 
-MAX_WAITING: Final = 8
-"""Questions of one conversation that may wait for their answers."""
-MINUTE_S = 60.0
 
-
-class Said(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True):
     """What became of a message: its id, its answer's (None if none is wanted), and its place in the stream."""
 
     message_id: str
@@ -84,16 +78,23 @@ class Chats:
         self._bus = bus
         self._states = States(bus)
         self._library = Library(knowledge)
-        self._allowance = Allowance(self._settings.chat_rate, MINUTE_S)
-        self._load = Load(bus)
+        self.limits = Limits(self._settings)
+        self.tell_here: Callable[[Publish], None] = lambda _: None
+        """Tells those who are connected to this process of an answer that failed, and that cannot be stored."""
+        self._asking = Asking(bus, self._states, self.limits, self._store)
+        self.draining = Draining()
+        """Begin it when the process is about to end: nothing more is answered here, or may be asked here."""
+        self._responder = responder
+        self.preparation = Preparation(bus, model, self._find)
         self._tools = Tools(
             model,
             self._library,
             Pace(),
-            lambda: responder or registered() or orchestrate,
+            self._find,
             self._settings.chat_context_tokens,
             self._settings.chat_answer_timeout_s,
-            Draining(bus),
+            self.draining,
+            self._tell_here,
         )
 
     def close(self) -> None:
@@ -111,11 +112,19 @@ class Chats:
             InvalidStreamName: there can be none of this id.
             LogError: it could not be read.
         """
-        state = await self._states.read(stream_name(NAME, session_id))
-        if not state.is_known:
-            raise StreamNotFound(f"There is no conversation {session_id}.")
-        _admit(state, session_id, person)
+        state, _ = await self.admission(session_id, person)
         return state
+
+    async def admission(self, session_id: str, person: Person) -> tuple[ChatState, Cursor]:
+        """The state that admits them, as `state`, and up to where in the stream it knows that they are admitted.
+
+        Raises as `state`.
+        """
+        folding = await self._states.folding(stream_name(NAME, session_id))
+        if not folding.state.is_known:
+            raise StreamNotFound(f"There is no conversation {session_id}.")
+        _admit(folding.state, session_id, person)
+        return folding.state, Cursor(folding.epoch, folding.seq)
 
     async def begin(self, session_id: str, person: Person) -> ChatState:
         """The conversation, which becomes theirs if nobody has begun it: the first one does, in whichever process.
@@ -127,9 +136,7 @@ class Chats:
         stream = stream_name(NAME, session_id)
         state = await self._states.read(stream)
         if not state.is_known:
-            created = Publish(
-                stream=stream, type=CREATED, data={"owner": msgspec.to_builtins(person)}, id="created"
-            )
+            created = Publish(stream=stream, type=CREATED, data={"owner": shown(person)}, id="created")
             # If another one was first, this makes them no member: the list looks who takes part.
             await self._bus.publish_all([created, joined(person.id, session_id)])
             state = await self._states.read(stream)
@@ -145,8 +152,13 @@ class Chats:
         customer_id: str | None = None,
         attachments: Sequence[Attachment] = (),
         reply: bool = True,
-    ) -> Said:
+        client_id: str | None = None,
+        before: Before | None = None,
+    ) -> Receipt:
         """Say something in a conversation, which is begun if there is none; it is answered, unless `reply` is false.
+
+        Saying it again under the same `client_id` changes nothing: what became of it the first time is returned.
+        `before` is awaited when nothing is against it, right before it is stored; what it raises keeps it unsaid.
 
         Raises:
             EmptyMessage, InvalidInput, TooLarge: it cannot be said; names the field.
@@ -156,40 +168,75 @@ class Chats:
             LogError: nothing was stored.
         """
         self._check_running()
-        self.check(text, customer_id, attachments)
-        self.count(person)
+        self.limits.check(text, customer_id, attachments)
+        self.limits.count(person)
         state = await self.begin(session_id, person)
-        number = secrets.token_hex(8)
-        answer_id = f"ans_{number}" if reply else None
-        if answer_id is not None:
-            self._check_load(state, person)
+        ids = sending(person.id, client_id)
+        answer_id = ids.answer_id if reply else None
+        is_known = state.turn(ids.message_id) is not None
+        if answer_id is not None and not is_known:
+            await self._asking.check(state, stream_name(NAME, session_id), person)
         fields = {
-            "message_id": f"msg_{number}",
-            "user": _shown(person),
+            **({} if client_id is None else {"id": client_id}),
+            "message_id": ids.message_id,
+            "user": shown(person),
             "message": text,
             "customer_id": customer_id,
             "attachments": [msgspec.to_builtins(one) for one in attachments],
             "answer_id": answer_id,
         }
-        appended = await self._ask(session_id, MESSAGE, fields, answer_id, person)
-        return Said(f"msg_{number}", answer_id, appended)
+        event = _event(session_id, MESSAGE, fields, ids.event_id)
+        appended = await self._asking.store(person, None if is_known else answer_id, event, before)
+        return Receipt(ids.message_id, answer_id, appended)
 
-    async def retry(self, session_id: str, person: Person, message_id: str) -> Said:
+    async def said_before(self, session_id: str, person: Person, client_id: str) -> Appended | None:
+        """Where something stands that somebody has said already under this id of theirs; None if they have not.
+
+        Raises:
+            TooMany: too much in a minute. Forbidden: the conversation is others'. LogError: it could not be found out.
+        """
+        state = await self._states.read(stream_name(NAME, session_id))
+        ids = sending(person.id, client_id)
+        turn = state.turn(ids.message_id)
+        if turn is None:
+            return None
+        _admit(state, session_id, person)
+        self.limits.count(person)
+        fields = {"message_id": ids.message_id, "user": shown(person), "message": turn.text}
+        return await self._store(
+            _event(session_id, MESSAGE, fields, ids.event_id)
+        )  # stores nothing: it is known
+
+    async def retry(
+        self, session_id: str, person: Person, message_id: str, *, client_id: str | None = None
+    ) -> Receipt:
         """Let a question be answered once more; `message_id` may also be that of an answer.
 
         Raises:
             InvalidInput: nothing is known under this id. Others as `say`.
         """
         self._check_running()
-        self.count(person)
+        self.limits.count(person)
         state = await self.state(session_id, person)
         turn = _turn(state, message_id)
         question = turn if turn.user is not None else _turn(state, turn.in_reply_to or "")
-        self._check_load(state, person)
-        answer_id = f"ans_{secrets.token_hex(8)}"
-        fields = {"message_id": question.message_id, "answer_id": answer_id, "by": person.id}
-        appended = await self._ask(session_id, RETRY, fields, answer_id, person)
-        return Said(question.message_id, answer_id, appended)
+        ids = sending(person.id, client_id)
+        is_asked = any(asked.answer_id == ids.answer_id for asked in state.pending)
+        is_known = is_asked or state.turn(ids.answer_id) is not None
+        if not is_known:
+            await self._asking.check(state, stream_name(NAME, session_id), person)
+        fields = {
+            **({} if client_id is None else {"id": client_id}),
+            "message_id": question.message_id,
+            "answer_id": ids.answer_id,
+            "by": person.id,
+        }
+        event = _event(session_id, RETRY, fields, ids.event_id)
+        appended = await self._asking.store(person, None if is_known else ids.answer_id, event)
+        with suppress(LogError):  # it is stored
+            if not is_known and not await self._asking.is_wanted(event.stream, ids.answer_id):
+                _turn(await self.state(session_id, person), question.message_id)  # deleted at the same moment
+        return Receipt(question.message_id, ids.answer_id, appended)
 
     async def cancel(self, session_id: str, person: Person, message_id: str | None = None) -> bool:
         """Stop an answer, by its id or its question's, or all that are on their way; False if there is none.
@@ -214,12 +261,12 @@ class Chats:
             InvalidInput: nothing is known under this id. EmptyMessage, TooLarge: it cannot be said.
             Forbidden: somebody else has said it. Others as `state`.
         """
-        self.check(text, None, ())
+        self.limits.check(text, None, ())
         turn = _turn(await self.state(session_id, person), message_id)
         if turn.user is None or turn.user.id != person.id:
             raise Forbidden("Only who has said something can change it.")
         await self._publish(
-            session_id, "edit", {"message_id": message_id, "message": text, "user": _shown(person)}
+            session_id, "edit", {"message_id": message_id, "message": text, "user": shown(person)}
         )
 
     async def delete(self, session_id: str, person: Person, message_id: str) -> Turn:
@@ -235,7 +282,7 @@ class Chats:
         turn = _turn(state, message_id)
         if not state.owns(person.id) and (turn.user is None or turn.user.id != person.id):
             raise Forbidden("Only who has said something, or the owner of the conversation, can delete it.")
-        await self._publish(session_id, "delete", {"message_id": message_id, "user": _shown(person)})
+        await self._publish(session_id, "delete", {"message_id": message_id, "user": shown(person)})
         return turn
 
     async def read(self, session_id: str, person: Person, message_id: str) -> None:
@@ -247,7 +294,7 @@ class Chats:
         state = await self.state(session_id, person)
         _turn(state, message_id)
         if state.reads.get(person.id) != message_id:
-            await self._publish(session_id, "read", {"message_id": message_id, "user": _shown(person)})
+            await self._publish(session_id, "read", {"message_id": message_id, "user": shown(person)})
 
     async def add_member(self, session_id: str, person: Person, member: Person) -> None:
         """Invite somebody: only the owner can. Repeating it changes nothing.
@@ -266,7 +313,7 @@ class Chats:
                 f"user_id: {MAX_MEMBERS} people take part already, the limit.", field="user_id"
             )
         stream = stream_name(NAME, session_id)
-        added = {"user": msgspec.to_builtins(member), "by": person.id}
+        added = {"user": shown(member), "by": person.id}
         await self._bus.publish_all(
             [Publish(stream=stream, type="member_added", data=added), joined(member.id, session_id)]
         )
@@ -283,15 +330,10 @@ class Chats:
         if state.owns(member_id):
             raise InvalidInput("user_id: the owner of a conversation cannot leave it.", field="user_id")
         if member_id in state.members:
-            user = msgspec.to_builtins(state.members[member_id])
+            user = shown(state.members[member_id])
             await self._publish(session_id, "member_removed", {"user": user, "by": person.id})
 
     # The runner
-
-    @property
-    def draining(self) -> Draining:
-        """Begin it when the process is about to end: nothing more is answered here, or may be asked here."""
-        return self._tools.draining
 
     async def is_open(self, stream: str) -> bool:
         """See `Runner`."""
@@ -305,64 +347,32 @@ class Chats:
         """See `Runner`."""
         await ChatRun(claim, self._tools, lambda: self._states.read(claim.stream)).run()
 
-    # Limits
+    # In common
 
-    def check(self, text: str, customer_id: str | None, attachments: Sequence[Attachment]) -> None:
-        """Look whether something can be said, apart from where; raises as `say`."""
-        if not text.strip() and not attachments:
-            raise EmptyMessage(field="message")
-        size, limit = len(text.encode(errors="replace")), self._settings.chat_message_max_bytes
-        if size > limit:
-            raise TooLarge(f"message: {size} bytes; the limit is {limit}.", field="message")
-        if customer_id is not None and not 1 <= len(customer_id) <= MAX_NAME_CHARS:
-            raise InvalidInput(
-                f"customer_id: 1 to {MAX_NAME_CHARS} characters, or null.", field="customer_id"
-            )
-        if len(attachments) > MAX_ATTACHMENTS:
-            raise InvalidInput(f"attachments: at most {MAX_ATTACHMENTS}.", field="attachments")
+    def _find(self) -> Responder:
+        return self._responder or registered() or orchestrate
 
-    def count(self, person: Person) -> None:
-        """Count something that somebody has sent; raises `TooMany`."""
-        wait_s = self._allowance.take(person.id, asyncio.get_running_loop().time())
-        if wait_s:
-            raise TooMany(
-                f"More than {self._settings.chat_rate} messages in a minute; try again in {wait_s:.0f} s.",
-                retry_after_s=wait_s,
-            )
+    def _tell_here(self, event: Publish) -> None:
+        self.tell_here(event)
 
     def _check_running(self) -> None:
         if self.draining.is_on:
             raise Restarting
 
-    def _check_load(self, state: ChatState, person: Person) -> None:
-        if len(state.pending) >= MAX_WAITING or (
-            self._load.of(person.id) >= self._settings.max_answers_per_person
-        ):
-            raise Occupied
-
-    async def _ask(
-        self,
-        session_id: str,
-        event_type: str,
-        fields: Mapping[str, object],
-        answer_id: str | None,
-        person: Person,
-    ) -> Appended:
-        if answer_id is None:
-            return await self._publish(session_id, event_type, fields)
-        self._load.note(answer_id, person.id, stream_name(NAME, session_id))
-        try:
-            return await self._publish(session_id, event_type, fields)
-        except BaseException:
-            self._load.settle(answer_id)
-            raise
-
     async def _publish(self, session_id: str, event_type: str, fields: Mapping[str, object]) -> Appended:
-        event = Publish(stream=stream_name(NAME, session_id), type=event_type, data=dict(fields))
+        return await self._store(_event(session_id, event_type, fields))
+
+    async def _store(self, event: Publish) -> Appended:
         appended = await self._bus.publish_all([event])
         if not appended:
             raise Forbidden("A processor of this server does not let this be said.")
         return appended[0]
+
+
+def _event(
+    session_id: str, event_type: str, fields: Mapping[str, object], event_id: str | None = None
+) -> Publish:
+    return Publish(stream=stream_name(NAME, session_id), type=event_type, data=dict(fields), id=event_id)
 
 
 def _admit(state: ChatState, session_id: str, person: Person) -> None:
@@ -375,8 +385,3 @@ def _turn(state: ChatState, message_id: str) -> Turn:
     if turn is None:
         raise InvalidInput("message_id: nothing of this id is known here.", field="message_id")
     return turn
-
-
-def _shown(person: Person) -> dict[str, object]:
-    """Who says something, as all who take part see it: without their address."""
-    return {"id": person.id, "name": person.name}

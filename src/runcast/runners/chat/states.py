@@ -30,10 +30,14 @@ class States:
             LogError: the stream could not be read.
             InvalidStreamName: there can be none of this name.
         """
+        return (await self.folding(stream)).state
+
+    async def folding(self, stream: str) -> Folding[ChatState]:
+        """As `read`, with the place in the stream up to which the state is known."""
         while True:
             folding = self._known.get(stream) or await self._begin(stream)
             if await self._read_on(stream, folding):
-                return folding.state
+                return folding
             self._known.pop(stream, None)
 
     async def _begin(self, stream: str) -> Folding[ChatState]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from runcast.client.backoff import delays
 from runcast.core.event import Event
-from runcast.errors import LogClosed, LogError, StaleToken
+from runcast.errors import InvalidInput, LogClosed, LogError, StaleToken
 from runcast.kinds.base import Publish
 from runcast.kinds.chat import TOKEN
 from runcast.kinds.chat_fields import MAX_ANSWER_CHARS
@@ -80,7 +80,7 @@ class Teller:
         answer_id: str,
         publish_soon: PublishSoon,
         pace: Pace,
-        fail: Callable[[LogError], None],
+        fail: Callable[[LogError | InvalidInput], None],
     ) -> None:
         self._chars = 0
         """All that was fed, of which `_parts` were not joined to `_text` yet: adding to a long text copies it."""
@@ -169,6 +169,8 @@ class Teller:
             stored = self._publish_soon(self._event(begin, end))
         except LogError as error:
             self._failed(error)
+        except InvalidInput as error:  # nor will it be stored another time
+            self._fail(error)
         else:
             stored.add_done_callback(self._done)
 

@@ -11,19 +11,21 @@ from typing import Any, Final, cast
 import msgspec
 
 from runcast.config import Settings
-from runcast.core.event import Event
-from runcast.errors import InvalidInput, LogError, StaleToken
-from runcast.kinds.base import Publish, accept
-from runcast.kinds.task import COMPLETED, FAILED, QUEUED, RETRYING, STARTED, TASK, task_stream
+from runcast.core.event import Cursor, Event, NewEvent
+from runcast.errors import LogError, StaleToken
+from runcast.kinds.base import accept
+from runcast.kinds.stored import fields_of
+from runcast.kinds.task import COMPLETED, FAILED, RETRYING, STARTED, TASK, check_own_step, task_stream
 from runcast.kinds.task_state import TaskState, step
-from runcast.log.base import Appended, EventLog, Lease
+from runcast.log.base import Appended, EventLog
 from runcast.runners.knowledge import KnowledgeBase
 from runcast.runners.knowledge.place import knowledge_file
 from runcast.runners.llm import make_model
 from runcast.runners.model import LanguageModel
 from runcast.runners.tasks import registry
+from runcast.runners.tasks.cancelling import CancelWatch, end_of
 from runcast.runners.tasks.context import TaskContext
-from runcast.runners.tasks.failure import TaskLost, is_final, sentence_of
+from runcast.runners.tasks.failure import TaskCancelled, TaskLost, is_final, sentence_of
 from runcast.runners.tasks.work_lease import WorkLease
 from runcast.sources.progress import new_publish
 from runcast.sources.redis_echo import Echo, echo_for
@@ -70,15 +72,22 @@ class Story:
     def __init__(self) -> None:
         self.state = TaskState()
         self.params: dict[str, Any] = {}
+        self.begun_by = ""
+        """The id of the event that began it for a runner: of several `queued` the first."""
         self.worker = ""
+        self.cursor: Cursor | None = None
+        """Up to where it was read."""
 
     def take(self, event: Event) -> None:
         """Take one event in."""
+        was_managed = self.state.managed
         step(self.state, event)
-        if event.type in {QUEUED, STARTED}:
-            fields = msgspec.json.decode(event.data)
-            self.params = fields.get("params") or self.params
-            self.worker = fields.get("worker") or self.worker
+        if self.state.managed and not was_managed:
+            self.begun_by = event.id
+            params = fields_of(event).get("params")
+            self.params = cast("dict[str, Any]", params) if isinstance(params, dict) else {}
+        elif event.type == STARTED:
+            self.worker = self.state.worker or self.worker
 
 
 def read_story(log: EventLog, stream: str) -> Story:
@@ -90,9 +99,9 @@ def read_story(log: EventLog, stream: str) -> Story:
             story = Story()
         for event in page.events:
             story.take(event)
+        story.cursor = cursor = page.cursor
         if page.complete:
             return story
-        cursor = page.cursor
 
 
 def make_attempt(place: Workplace, task_id: str, *, expected: int = 0) -> None:
@@ -116,14 +125,20 @@ def make_attempt(place: Workplace, task_id: str, *, expected: int = 0) -> None:
         return
     with work:
         story = read_story(place.log, stream)  # what happened before it was ours
-        if _is_wanted(story.state, expected):
+        # Whoever seals or clears it from now on takes our lease; in a sealed run, `started` would begin another one.
+        if _is_wanted(story.state, expected) and not place.log.info(stream).ended:
             _Attempt(place, task_id, story, work).make()
 
 
 def _is_wanted(state: TaskState, expected: int) -> bool:
-    """Whether an attempt is to be made; of one that has used up its attempts, its supervision tells the end."""
+    """Whether an attempt is to be made; of one that is cancelled, or has used them up, its supervision tells the end."""
     done = state.attempt if state.status == "retrying" else state.attempt - 1
-    return state.is_open and state.attempt < state.max_attempts and (not expected or expected > done)
+    return (
+        state.is_open
+        and not state.cancel
+        and state.attempt < state.max_attempts
+        and (not expected or expected > done)
+    )
 
 
 class _Attempt:
@@ -136,6 +151,7 @@ class _Attempt:
         self._stream = task_stream(task_id)
         self._percent = 0
         self._is_stale = False
+        self._cancel = CancelWatch(place.log, self._stream, story.cursor)
 
     def make(self) -> None:
         """From `started` to the end of the attempt."""
@@ -147,7 +163,8 @@ class _Attempt:
                 return
             begun = {"message": f"Started, attempt {self._number}", "percent": 0}
             self._store(STARTED, {**begun, "worker": self._work.lease.owner, "task_type": state.type})
-            self._run(registered)
+            with self._cancel:
+                self._run(registered)
         except (StaleToken, TaskLost):
             logger.warning("%s is not this process's any more", self._stream)
 
@@ -160,6 +177,7 @@ class _Attempt:
             place.settings,
             tell=self._tell,
             is_lost=lambda: self._is_stale or self._work.is_lost.is_set(),
+            is_cancelled=self._cancel.is_cancelled,
             make_model=place.make_model,
         )
         try:
@@ -170,10 +188,19 @@ class _Attempt:
             self._store(COMPLETED, done)
         except (StaleToken, LogError):
             raise
+        except TaskCancelled:
+            self._end_cancelled()
         except Exception as error:  # noqa: BLE001 - whatever a task raises is its failure
             self._fail(error, registered)
 
+    def _end_cancelled(self) -> None:
+        cancel = self._cancel
+        self._store(FAILED, end_of(cancel.by, cancel.reason, self._percent))
+
     def _fail(self, error: Exception, registered: registry.Registered) -> None:
+        if self._cancel.is_cancelled():  # whatever came of being stopped
+            self._end_cancelled()
+            return
         why = sentence_of(error, f"the task {self._story.state.type}")
         left = self._story.state.max_attempts - self._number
         if left <= 0 or is_final(error):
@@ -186,11 +213,10 @@ class _Attempt:
 
     def _tell(self, step_name: str, fields: dict[str, Any]) -> None:
         """Publish without waiting. A log that cannot take it costs the task nothing."""
-        publish = self._publish(step_name, fields)
-        if step_name in TASK.terminals:
-            raise InvalidInput(f"step: {step_name} is told when the task's function ends.", field="step")
+        check_own_step(step_name)
+        event = self._accept(step_name, fields)
         try:
-            future, tell = self._append(publish, self._work.lease)
+            future, tell = self._append(event)
             future.add_done_callback(lambda future: self._told(future, tell))
         except StaleToken:
             self._is_stale = True
@@ -204,11 +230,11 @@ class _Attempt:
             StaleToken: the task is another's.
             LogError: the log could not be used for too long.
         """
-        publish = self._publish(step_name, fields)
+        event = self._accept(step_name, fields)
         ends_s = time.monotonic() + STORE_PATIENCE_S
         while True:
             try:
-                future, tell = self._append(publish, self._work.lease)
+                future, tell = self._append(event)
                 future.result()
                 tell()
                 return
@@ -217,19 +243,18 @@ class _Attempt:
                     raise
             time.sleep(STORE_PAUSE_S)
 
-    def _append(self, publish: Publish, lease: Lease) -> tuple[Future[list[Appended]], Callable[[], object]]:
-        place = self._place
-        event = accept(TASK, publish, time.time_ns() // 1000, place.settings.event_max_bytes)
-        future = place.log.append_soon([event], lease=lease)
-        echo = place.echo
+    def _append(self, event: NewEvent) -> tuple[Future[list[Appended]], Callable[[], object]]:
+        future = self._place.log.append_soon([event], lease=self._work.lease)
+        echo = self._place.echo
         return future, (lambda: echo.tell(event)) if echo else (lambda: None)
 
-    def _publish(self, step_name: str, fields: dict[str, Any]) -> Publish:
-        data = {**fields, "attempt": self._number}
-        percent = data.get("percent")
-        if isinstance(percent, int | float) and step_name not in TASK.terminals:
-            self._percent = int(percent)
-        return new_publish(self._stream, step_name, data)
+    def _accept(self, step_name: str, fields: dict[str, Any]) -> NewEvent:
+        """The event; how far the task is, is known only by what could be told. Raises `InvalidEvent`, `TooLarge`."""
+        publish = new_publish(self._stream, step_name, {**fields, "attempt": self._number})
+        event = accept(TASK, publish, time.time_ns() // 1000, self._place.settings.event_max_bytes)
+        if step_name not in TASK.terminals:
+            self._percent = int(publish.data.get("percent") or 0)
+        return event
 
     def _told(self, future: Future[list[Appended]], tell: Callable[[], object]) -> None:
         error = future.exception()

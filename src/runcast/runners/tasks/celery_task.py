@@ -4,40 +4,36 @@ app = Celery(task_cls="runcast.runners.tasks.celery_task:ProgressTask")
 
 @app.task(bind=True, max_retries=3)
 def analyse(self, text):
-self.progress("Reading…", percent=10, step="entity_extraction")
+    self.progress("Reading…", percent=10, step="entity_extraction")
 """
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import Any, Final
 
 import msgspec
 
-from runcast.config import Settings
-from runcast.kinds.task import COMPLETED, FAILED, PROCESSING, RETRYING, STARTED, task_stream
-from runcast.runners.tasks.attempt import read_story
-from runcast.runners.tasks.celery_app import workplace
-from runcast.runners.tasks.failure import TaskError, sentence_of
-from runcast.runners.tasks.work_lease import new_owner
-from runcast.sources.progress import ProgressPublisher
+from runcast.kinds.task import COMPLETED, FAILED, PROCESSING, RETRYING, check_own_step
+from runcast.runners.tasks.celery_work import AtWork, Over, Work, tell_end
+from runcast.runners.tasks.failure import TaskCancelled, TaskError, sentence_of
 
-FLUSH_S: Final = 5.0
 MAX_RESULT_BYTES: Final = 64 * 1024
 SPARE_ATTEMPTS: Final = 3
 """So often a task's worker may die, beside the retries that it has of its own: one that kills its worker ends some time."""
 
 _celery: Any = import_module("celery")
 _exceptions: Any = import_module("celery.exceptions")
+_signals: Any = import_module("celery.signals")
 
 
 class ProgressTask(_celery.Task):
     """A Celery task whose id is a task's id here: `started`, `retrying`, `completed` and `failed` are told by themselves.
 
     It is acknowledged late and given back if its worker dies. `attempt` counts every beginning, redeliveries after a
-    worker's death among them, which Celery's own counter of retries does not. `failed` is told when no retry remains.
-    A redelivery of a task that is over is ignored.
+    worker's death among them, which Celery's own counter of retries does not. `failed` is told when no retry remains,
+    also after a hard time limit or a revocation. A redelivery of a task that is over is ignored; one of a task at which
+    another process still is waits for it. Called as a plain function, a task tells nothing.
     """
 
     abstract = True
@@ -53,65 +49,96 @@ class ProgressTask(_celery.Task):
         error: bool = False,
         **fields: Any,
     ) -> None:
-        """Tell how far it is; see `ProgressPublisher.publish`."""
-        fields.setdefault("attempt", self._attempt)
-        self._publisher(self.request.id).publish(message, percent, step, tool, error, **fields)
+        """Tell how far it is; see `ProgressPublisher.publish`.
+
+        Raises:
+            InvalidEvent, TooLarge: a value cannot be; names it.
+            TaskCancelled: see `check`.
+        """
+        work = self._work
+        if work is not None:
+            work.check()
+            check_own_step(step)
+            work.tell(step, {"message": message, "percent": percent, "tool": tool, "error": error, **fields})
+
+    def check(self) -> None:
+        """See whether to go on: long computations should call it now and then.
+
+        Raises:
+            TaskCancelled: somebody has cancelled the task. It is no `Exception`, and not to be caught.
+        """
+        if self._work is not None:
+            self._work.check()
 
     # what Celery calls
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it, and end it quietly if it is cancelled."""
+        work = self._work
+        if work is None:
+            return _celery.Task.__call__(self, *args, **kwargs)
+        try:
+            return self.run(*args, **kwargs)
+        except TaskCancelled:
+            work.tell_cancelled()
+            work.flush()
+            raise _exceptions.Ignore from None
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Tell that it begins, for the how manieth time."""
         del args, kwargs
-        state = self._read(task_id)
         delivery: dict[str, Any] = self.request.delivery_info or {}
-        if state.is_over and delivery.get("redelivered"):
-            raise _exceptions.Ignore
-        attempt = 1 if state.is_over else state.attempt + 1
-        self.request.runcast_attempt = attempt
-        if attempt > (self.max_retries or 0) + 1 + SPARE_ATTEMPTS:
+        redelivered, retries = bool(delivery.get("redelivered")), self.request.retries or 0
+        try:
+            work = Work.begin(task_id, self.name, retries=retries, redelivered=redelivered)
+        except Over:
+            raise _exceptions.Ignore from None
+        except AtWork:
+            raise _exceptions.Reject("another process is at it", requeue=True) from None
+        self.request.runcast_work = work
+        if work.attempt > (self.max_retries or 0) + 1 + SPARE_ATTEMPTS:
             raise TaskError("The processes that worked at it have died too often.")
-        told: dict[str, Any] = {"attempt": attempt, "worker": new_owner(), "task_name": self.name}
-        self._publisher(task_id).publish(f"Started, attempt {attempt}", 0, STARTED, **told)
-        self._publisher(task_id).flush(FLUSH_S)  # counted before the task can cost us the process
 
     def on_retry(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Tell that another attempt follows."""
-        del args, kwargs, einfo
-        why = sentence_of(_cause(exc), f"the task {self.name}")
-        self._tell(
-            task_id, f"Attempt {self._attempt} failed: {why} Another one follows.", RETRYING, reason=why
-        )
+        del task_id, args, kwargs, einfo
+        work = self._work
+        if work is not None:
+            why = sentence_of(_cause(exc), f"the task {self.name}")
+            message = f"Attempt {work.attempt} failed: {why} Another one follows."
+            work.tell(RETRYING, {"message": message, "reason": why})
+            work.flush()
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
         """Tell that it is done, and its result if JSON can hold it."""
-        del args, kwargs
-        self._tell(task_id, "Complete!", COMPLETED, percent=100, result=_as_json(retval))
+        del task_id, args, kwargs
+        work = self._work
+        if work is not None:
+            work.tell(COMPLETED, {"message": "Complete!", "percent": 100, "result": _as_json(retval)})
+            work.flush()
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Tell that it has failed for good."""
         del args, kwargs, einfo
-        why = sentence_of(exc, f"the task {self.name}")
-        self._tell(task_id, f"Failed: {why}", FAILED, error=True)
-
-    # how it is told
+        work = self._work
+        if work is None:  # a worker's main process, which has ended the one that was at it
+            tell_end(task_id, f"Failed: {_of_limit(exc) or sentence_of(exc, f'the task {self.name}')}")
+        elif work.is_cancelled:  # whatever came of being stopped
+            work.tell_cancelled()
+            work.flush()
+        else:
+            why = _of_limit(exc) or sentence_of(exc, f"the task {self.name}")
+            work.tell(FAILED, {"message": f"Failed: {why}", "error": True})
+            work.flush()
 
     @property
-    def _attempt(self) -> int:
-        return getattr(self.request, "runcast_attempt", 1)
+    def _work(self) -> Work | None:
+        return getattr(self.request, "runcast_work", None)
 
-    def _publisher(self, task_id: str) -> ProgressPublisher:
-        return ProgressPublisher(task_id, Settings.from_env(os.environ))
-
-    def _tell(self, task_id: str, message: str, step: str, percent: int = 0, **fields: Any) -> None:
-        publisher = self._publisher(task_id)
-        if step != COMPLETED:
-            publisher.flush(FLUSH_S)
-            percent = self._read(task_id).percent
-        publisher.publish(message, percent, step, attempt=self._attempt, **fields)
-        publisher.flush(FLUSH_S)  # before Celery acknowledges it, and before a process that is replaced ends
-
-    def _read(self, task_id: str) -> Any:
-        return read_story(workplace().log, task_stream(task_id)).state
+    def leave(self) -> None:
+        """The delivery is through."""
+        if self._work is not None:
+            self._work.leave()
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -120,9 +147,45 @@ def _cause(error: BaseException) -> BaseException:
     return inner if isinstance(inner, BaseException) else error
 
 
+def _of_limit(error: BaseException) -> str:
+    """A time limit in words, empty for anything else."""
+    if isinstance(error, _exceptions.SoftTimeLimitExceeded):
+        return "It has taken longer than its soft time limit."
+    if isinstance(error, _exceptions.TimeLimitExceeded):
+        return "It has taken longer than its time limit."
+    return ""
+
+
 def _as_json(value: object) -> Any:
     try:
         encoded = msgspec.json.encode(value)
     except (TypeError, ValueError, RecursionError):
         return None
     return msgspec.json.decode(encoded) if len(encoded) <= MAX_RESULT_BYTES else None
+
+
+# --- what happens to a task without its process -------------------------------------------------
+
+
+def _left(sender: Any = None, **_: Any) -> None:
+    if isinstance(sender, ProgressTask):
+        sender.leave()
+
+
+def _lost(sender: Any = None, task_id: str = "", exception: Any = None, **_: Any) -> None:
+    """A time limit, or a death after which it is not given back, told by the worker's main process."""
+    is_lost = isinstance(exception, _exceptions.TimeLimitExceeded | _exceptions.WorkerLostError)
+    if is_lost and isinstance(sender, ProgressTask):
+        tell_end(task_id, f"Failed: {_of_limit(exception) or 'its process has died.'}")
+
+
+def _revoked(sender: Any = None, request: Any = None, expired: bool = False, **_: Any) -> None:
+    if isinstance(sender, ProgressTask) and request is not None:
+        tell_end(
+            request.id, "It was not begun in time." if expired else "Cancelled: revoked.", cancelled=True
+        )
+
+
+_signals.task_postrun.connect(_left)
+_signals.task_failure.connect(_lost)
+_signals.task_revoked.connect(_revoked)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from runcast.config import Settings
 from runcast.kinds.task import PROCESSING
 from runcast.runners.model import Delta, LanguageModel, Message
-from runcast.runners.tasks.failure import TaskLost
+from runcast.runners.tasks.failure import TaskCancelled, TaskLost
 
 Tell = Callable[[str, dict[str, Any]], object]
 """Publishes one event of the task: its step, and its fields."""
@@ -38,6 +38,7 @@ class TaskContext:
         *,
         tell: Tell,
         is_lost: Callable[[], bool],
+        is_cancelled: Callable[[], bool] = lambda: False,
         make_model: Callable[[], LanguageModel],
     ) -> None:
         self.task_id = task_id
@@ -46,6 +47,7 @@ class TaskContext:
         self.settings = settings
         self._tell = tell
         self._is_lost = is_lost
+        self._is_cancelled = is_cancelled
         self._make_model = make_model
 
     def publish(
@@ -61,22 +63,31 @@ class TaskContext:
 
         Raises:
             InvalidEvent, TooLarge: a value cannot be; names it.
-            TaskLost: the task belongs to another process now.
+            TaskLost, TaskCancelled: see `check`.
         """
         self.check()
         self._tell(step, {"message": message, "percent": percent, "tool": tool, "error": error, **fields})
 
     def check(self) -> None:
-        """See whether the task is still this process's; raises `TaskLost`."""
+        """See whether to go on: long computations should call it now and then. It costs next to nothing.
+
+        A task that is cancelled and does not ask for two seconds is ended from outside, where it runs in a process.
+
+        Raises:
+            TaskLost: the task belongs to another process now.
+            TaskCancelled: somebody has cancelled it.
+        """
         if self._is_lost():
             raise TaskLost
+        if self._is_cancelled():
+            raise TaskCancelled
 
     def llm(self, prompt: str, *, system: str = "", max_tokens: int | None = None) -> Answer:
         """Ask the configured language model (the built-in extractive one without any), and wait for all of its answer.
 
         Raises:
             ModelError: it has not answered.
-            TaskLost: the task belongs to another process now.
+            TaskLost, TaskCancelled: see `check`.
         """
         self.check()
         messages = [*([Message("system", system)] if system else []), Message("user", prompt)]

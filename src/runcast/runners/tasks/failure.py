@@ -30,6 +30,14 @@ class TaskLost(BaseException):
     """
 
 
+class TaskCancelled(BaseException):
+    """Somebody has cancelled the task: it is to end here.
+
+    Raised by every call of the context from then on; `finally` blocks run. Not an `Exception`, so that it passes by
+    `except Exception`.
+    """
+
+
 def sentence_of(error: BaseException, who: str) -> str:
     """What is told of `error`, in a sentence; what is not told goes to the log."""
     if isinstance(error, TaskError | RuncastError) and str(error):

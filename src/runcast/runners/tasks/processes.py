@@ -7,6 +7,7 @@ its attempt: it has a lease of its own, and the next server finds it at work.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -18,10 +19,15 @@ from typing import Final, cast
 import msgspec
 
 from runcast.config import Settings
-from runcast.runners.tasks.executor import NotTaken
+from runcast.runners.tasks.executor import NotBegun, Turn
+from runcast.runners.tasks.work_lease import kill
 from runcast.runners.threads import WorkThreads
 
+logger = logging.getLogger("runcast.tasks")
+
 CHILD: Final = "runcast.runners.tasks.child"
+READY: Final = "ready"
+"""A process says so first, or why it cannot work, in one line."""
 END_S: Final = 5.0
 
 
@@ -42,14 +48,22 @@ class Threads:
         self._threads = WorkThreads(limit, "runcast-task")
         self._attempt = attempt
 
-    async def hand_over(self, task_id: str, attempt: int) -> bool:
+    async def hand_over(self, turn: Turn) -> bool:
         """See `Executor`: an attempt that has no thread yet is not made if it is cancelled."""
-        await asyncio.wrap_future(self._threads.submit(lambda: self._attempt(task_id, attempt)))
+        await asyncio.wrap_future(self._threads.submit(lambda: self._attempt(turn.task_id, turn.attempt)))
         return True
 
     async def waiting(self) -> int | None:
         """See `Executor`."""
         return self._threads.waiting
+
+    async def stop(self, turn: Turn, worker: str) -> None:
+        """See `Executor`: a thread cannot be ended from outside; it ends at its next call of the context."""
+
+    async def give_back(self, turn: Turn, begun_us: int) -> bool:
+        """See `Executor`: there is no queue elsewhere."""
+        del turn, begun_us
+        return False
 
     async def close(self) -> None:
         """See `Executor`."""
@@ -60,24 +74,29 @@ class Processes(Threads):
 
     Args:
         settings: those of the bus; the processes get them by their environment.
-        log_url: which log the processes write to.
+        log: which one the processes write to, as `for_others` names it.
     """
 
     name = "processes"
 
-    def __init__(self, settings: Settings, log_url: str) -> None:
+    def __init__(self, settings: Settings, log: str) -> None:
         super().__init__(settings.task_processes, self._work)
-        self._env = environment(settings, log_url)
+        self._env = environment(settings, log)
         self._lock = threading.Lock()
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
         self._is_closed = False
+        self._trouble = ""
 
     @property
     def pids(self) -> list[int]:
         """The processes that are at work now."""
         with self._lock:
             return [child.pid for child in self._busy]
+
+    async def stop(self, turn: Turn, worker: str) -> None:
+        """See `Executor`: each process is at one task, also one that another server has begun here."""
+        kill(worker)
 
     async def close(self) -> None:
         """Let the idle ones end; those at work end when they are through, which nobody waits for."""
@@ -91,15 +110,27 @@ class Processes(Threads):
             await asyncio.to_thread(child.end)
 
     def _work(self, task_id: str, attempt: int) -> None:
-        child = self._take()
-        is_alive = child.do(Order(task_id, attempt))
-        with self._lock:
-            self._busy.discard(child)
-            keeps = is_alive and not self._is_closed
-            if keeps:
-                self._idle.append(child)
-        if not keeps:
-            child.end()
+        child, is_alive = self._take(), False
+        try:
+            self._await_ready(child)
+            is_alive = child.do(Order(task_id, attempt))
+        finally:
+            with self._lock:
+                self._busy.discard(child)
+                keeps = is_alive and not self._is_closed
+                if keeps:
+                    self._idle.append(child)
+            if not keeps:
+                child.end()
+
+    def _await_ready(self, child: _Child) -> None:
+        """Raise `NotBegun` if it cannot work; why is logged when it is another reason than the last time."""
+        why = child.trouble()
+        if why and why != self._trouble:
+            logger.error("no process can be begun for tasks: %s", why)
+        self._trouble = why
+        if why:
+            raise NotBegun("no process can be begun for it.")
 
     def _take(self) -> _Child:
         with self._lock:
@@ -122,7 +153,8 @@ class _Child:
                 [sys.executable, "-m", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
             )
         except OSError as error:
-            raise NotTaken(f"No process could be begun for a task: {error.strerror}.") from error
+            raise NotBegun(f"no process can be begun for it ({error.strerror}).") from error
+        self._is_ready = False
 
     @property
     def pid(self) -> int:
@@ -131,6 +163,15 @@ class _Child:
     @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
+
+    def trouble(self) -> str:
+        """Wait until it is ready; why it cannot work, empty if it can."""
+        if not self._is_ready:
+            assert self._process.stdout is not None
+            said = self._process.stdout.readline().decode(errors="replace").strip()
+            self._is_ready = said == READY
+            return "" if self._is_ready else said or "it ends at once; what it says is on stderr"
+        return ""
 
     def do(self, order: Order) -> bool:
         """Wait until it is done; False if the process has died."""
@@ -159,8 +200,8 @@ class _Child:
             self._process.stdout.close()
 
 
-def environment(settings: Settings, log_url: str) -> dict[str, str]:
-    """The environment of a process that is to have the same settings."""
+def environment(settings: Settings, log: str) -> dict[str, str]:
+    """The environment of a process that is to have the same settings, and `log`: with all that is needed to open it."""
     env = dict(os.environ)
     defaults = Settings()
     for field in Settings.__struct_fields__:
@@ -168,5 +209,5 @@ def environment(settings: Settings, log_url: str) -> dict[str, str]:
         if value != getattr(defaults, field):
             text = ",".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else str(value)
             env[f"RUNCAST_{field.upper()}"] = text
-    env["RUNCAST_LOG"] = log_url
+    env["RUNCAST_LOG"] = log
     return env

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -14,6 +15,7 @@ from contextlib import suppress
 from typing import Final, Self
 
 from runcast.errors import LogError
+from runcast.log import rules
 from runcast.log.base import EventLog, Lease
 
 logger = logging.getLogger("runcast.tasks")
@@ -25,8 +27,8 @@ _OWNER: Final = re.compile(r"(?P<place>.+):(?P<pid>\d+):[0-9a-f]+")
 
 
 def lease_name(stream: str) -> str:
-    """What the lease of who is at work on a stream is called."""
-    return f"work:{stream}"
+    """What the lease of who is at work on a stream is called; whoever ends or clears the stream takes it away."""
+    return rules.lease_name(stream, rules.WORK)
 
 
 def new_owner() -> str:
@@ -66,11 +68,33 @@ def _place() -> str:
     return f"{socket.gethostname()}/{space}" if space else socket.gethostname()
 
 
-def _inherit(log: EventLog, name: str, dead: str, ttl_s: float) -> None:
-    """Give back what a dead process holds, by its name: whoever takes the lease next has a newer token."""
-    lease = log.acquire(name, dead, ttl_s)
+def _inherit(log: EventLog, name: str, owner: str, ttl_s: float) -> None:
+    """Give back what a process holds, by its name: whoever takes the lease next has a newer token."""
+    lease = log.acquire(name, owner, ttl_s)
     if lease is not None:
         log.release(lease)
+
+
+def take_away(log: EventLog, stream: str, worker: str, ttl_s: float) -> Lease | None:
+    """The lease of a stream's work, taken from `worker`, who is to tell nothing more: the log refuses it from then on.
+
+    None if somebody else has it, who was not known yet.
+
+    Raises:
+        LogError: the log cannot be used.
+    """
+    name = lease_name(stream)
+    if worker:
+        _inherit(log, name, worker, ttl_s)
+    return log.acquire(name, new_owner(), ttl_s)
+
+
+def kill(owner: str) -> None:
+    """End the process that took this name, if it is on this machine. It must be known to be a process of its own."""
+    match = _OWNER.fullmatch(owner)
+    if match is not None and match["place"] == _place() and int(match["pid"]) != os.getpid():
+        with suppress(OSError):
+            os.kill(int(match["pid"]), signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
 
 
 class WorkLease:
@@ -136,5 +160,10 @@ class WorkLease:
                 continue
             if lease is None or lease.token != self.lease.token:
                 self.is_lost.set()
+                if (
+                    lease is not None
+                ):  # another one had it and is through: this lease is a new one, and nobody's work
+                    with suppress(LogError):
+                        self._log.release(lease)
                 return
             self._renewed_s = began_s
