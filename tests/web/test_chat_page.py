@@ -106,7 +106,8 @@ def test_from_registering_to_an_answer_with_sources(serve: Serve, open_page: Ope
 
 
 def test_a_reload_in_mid_answer_and_a_lost_connection(serve: Serve, open_page: OpenPage) -> None:
-    script = Script("first ", f"two {HOSTILE} ", "**three**")
+    looking = Progress("rag_retrieval", "Looking it up")
+    script = Script(looking, "first ", f"two {HOSTILE} ", "**three**", waits_after=2)
     server = serve(responder=script)
     page = open_page(server.url("/chat"), storage_state=server.signed_in())
     ask(page, f"Count {HOSTILE}")
@@ -114,11 +115,11 @@ def test_a_reload_in_mid_answer_and_a_lost_connection(serve: Serve, open_page: O
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     page.reload()
     expect(page.locator(ANSWER)).to_contain_text("first")
-    expect(page.locator(f"{ANSWER}.pending")).to_be_visible()
+    expect(page.locator(f"{ANSWER}.pending .doing")).to_contain_text("Looking it up")
     for socket in server.websockets():
         server.call(socket.transport.abort)
+    script.go.set()  # what is told before the page is back, it reads then
     expect(page.locator("#toasts")).to_contain_text("Resumed")
-    script.go.set()
     expect(page.locator(f"{ANSWER} strong")).to_have_text("three")
     text = page.locator(ANSWER).inner_text()
     assert (text.count("first"), text.count(f"two {HOSTILE}")) == (1, 1)
@@ -198,6 +199,52 @@ def test_files(serve: Serve, open_page: OpenPage, tmp_path: Path) -> None:
     expect(page.locator(".tray")).to_contain_text("pasted.txt")
 
 
+def test_a_long_answer_is_followed_unless_somebody_reads_back(serve: Serve, open_page: OpenPage) -> None:
+    lines = "\n\n".join(f"Line {number}" for number in range(60))
+    rest = "```python\nprint(1)\n```\n\n[Here](https://example.org/a), [not here](javascript:alert(1))."
+    script = Script(f"{lines}\n\n", rest)
+    server = serve(responder=script)
+    page = open_page(
+        server.url("/chat"),
+        storage_state=server.signed_in(),
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    ask(page, "Tell me all")
+    expect(page.get_by_text("Line 59", exact=True)).to_be_in_viewport()
+    page.locator(".room-scroll").evaluate("(node) => node.scrollTo(0, 0)")
+    expect(page.get_by_role("button", name="Jump to the newest")).to_be_visible()
+    script.go.set()
+    expect(page.locator(f"{ANSWER}.pending")).to_have_count(0)
+    expect(page.get_by_text("Line 0", exact=True)).to_be_in_viewport()
+    page.get_by_role("button", name="Jump to the newest").click()
+    link = page.locator(f"{ANSWER} a")
+    expect(link).to_be_in_viewport()
+    assert [link.get_attribute(name) for name in ("href", "target")] == ["https://example.org/a", "_blank"]
+    assert "noopener" in str(link.get_attribute("rel"))
+    page.locator(".code-block").get_by_role("button", name="Copy").click()
+    expect(page.locator(".code-block")).to_contain_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "print(1)"
+
+
+def test_the_keyboard_and_what_was_not_sent(serve: Serve, open_page: OpenPage) -> None:
+    server = serve(responder=Answering())
+    page = open_page(server.url("/chat"), storage_state=server.signed_in())
+    expect(write(page)).to_be_focused()
+    ask(page, "One")
+    expect(page.locator(ANSWER)).to_contain_text("You said One")
+    write(page).press("ArrowUp")
+    expect(page.get_by_label("The message, to be changed")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(write(page)).to_be_focused()
+    page.keyboard.type("Half a th")
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    expect(page.locator(".welcome")).to_be_visible()
+    expect(write(page)).to_have_value("")
+    page.locator("#runs").get_by_text("One", exact=True).click()
+    expect(write(page)).to_have_value("Half a th")
+
+
 def test_two_people(serve: Serve, open_page: OpenPage) -> None:
     server = serve(responder=Answering())
     ann = open_page(server.url("/chat"), storage_state=server.signed_in("ann"))
@@ -206,19 +253,23 @@ def test_two_people(serve: Serve, open_page: OpenPage) -> None:
     address = ann.url
     bob = open_page(address, storage_state=server.signed_in("bob"), forgive="403")
     expect(bob.locator("#room")).to_contain_text("somebody else's")
+    expect(bob.locator("#room")).to_contain_text("Your id is bob")
     ann.get_by_role("button", name="1 person").click()
-    ann.get_by_label("Their id").fill("bob")
+    ann.get_by_label("Their e-mail, or id").fill("bob")
     ann.get_by_label("Name").fill("Bob")
     ann.get_by_role("button", name="Invite", exact=True).click()
     expect(ann.locator("#people-dialog")).to_contain_text("Bob")
     ann.keyboard.press("Escape")
-    bob.reload()
     expect(bob.locator(ANSWER)).to_contain_text("You said")
+    expect(bob.locator("#runs")).to_contain_text("Hello")
     expect(ann.locator(ANSWER)).to_contain_text("Read by Bob")
     write(bob).press_sequentially("Me")
+    write(ann).press_sequentially("I")
     expect(ann.locator(".typing")).to_have_text("Bob is typing…")
+    expect(bob.locator(".typing")).to_have_text("Ann is typing…")
     write(bob).press("Enter")
     expect(ann.locator(".turn.personal").last).to_contain_text("Me")
+    expect(bob.locator("#announcer")).to_have_text("Answer: **You said** Me")
     expect(ann.locator(".typing")).to_have_text("")
     bob.get_by_role("button", name="2 people").click()
     bob.get_by_role("button", name="Leave").click()
@@ -238,6 +289,12 @@ def test_a_server_that_asks_everybody_gives_a_cookie(
     ask(page, "Hello")
     expect(page.locator(ANSWER)).to_contain_text("You said")
     assert page.evaluate("localStorage.getItem('runcast.chat')") is None
+    ben = {"email": "ben@example.org", "password": PASSWORD, "name": "Ben"}
+    assert server.http.post("/api/v1/auth/register", json=ben).status_code == 201
+    page.get_by_role("button", name="1 person").click()
+    page.get_by_label("Their e-mail, or id").fill("ben@example.org")
+    page.get_by_label("Their e-mail, or id").press("Enter")
+    expect(page.locator("#people-dialog li").last).to_contain_text("Ben")
     page.reload()
     expect(page.locator(ANSWER)).to_contain_text("You said")
 
@@ -270,33 +327,47 @@ def test_what_cannot_be_sent_stays_where_it_was_written(serve: Serve, open_page:
     expect(page.locator(ANSWER)).to_contain_text("You said")
 
 
-def test_a_message_that_was_lost_on_its_way_is_to_be_sent_again(serve: Serve, open_page: OpenPage) -> None:
-    server = serve(responder=Answering())
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_connection_that_is_lost_while_sending_loses_and_doubles_nothing(
+    serve: Serve, open_page: OpenPage, tmp_path: Path, *, is_taken: bool
+) -> None:
+    server = serve(tmp_path / "log.db", responder=Answering())
     page = open_page("about:blank", storage_state=server.signed_in(), forgive="404")
-    lost: list[str] = []
+    sent: list[str] = []
+    cut: list[str] = []
 
     def route(socket: WebSocketRoute) -> None:
         upstream = socket.connect_to_server()
 
-        def pass_on(message: str | bytes) -> None:
-            if isinstance(message, str) and '"message"' in message and not lost:
-                lost.append(message)
+        def to_server(message: str | bytes) -> None:
+            if isinstance(message, str) and '"type":"message"' in message:
+                sent.append(message)
+            if sent and not cut and not is_taken:
+                cut.append("before it came to the server")
                 socket.close(code=1012, reason="restarting")
             else:
                 upstream.send(message)
 
-        socket.on_message(pass_on)
+        def to_page(message: str | bytes) -> None:
+            if sent and not cut and '"type":"message"' in str(message):
+                cut.append("before the page heard of it")
+                socket.close(code=1012, reason="restarting")
+            else:
+                socket.send(message)
+
+        socket.on_message(to_server)
+        upstream.on_message(to_page)
 
     page.route_web_socket("**/ws/chat**", route)
     page.goto(server.url("/chat"))
+    page.locator("#files").set_input_files({"name": "no.txt", "mimeType": "text/plain", "buffer": b"no"})
     ask(page, "Hello")
-    expect(page.locator("#toasts")).to_contain_text("send it again")
-    expect(write(page)).to_have_value("Hello")
-    expect(page.locator(".turn")).to_have_count(0)
-    write(page).press("Enter")
-    expect(page.locator(ANSWER)).to_contain_text("You said")
-    expect(page.locator(MINE)).to_have_count(1)
-    assert len(lost) == 1
+    expect(page.locator(ANSWER)).to_contain_text("You said Hello")
+    expect(page.locator(".sending")).to_have_count(0)
+    expect(page.locator(f"{MINE} .file")).to_have_count(1)
+    expect(page.locator(".turn")).to_have_count(2)
+    expect(write(page)).to_have_value("")
+    assert (len(cut), len(sent)) == (1, 2)
 
 
 @pytest.mark.needs("npm")
@@ -312,7 +383,7 @@ def test_accessible(
     page = open_page(server.url("/chat?new"), storage_state=server.signed_in(), **options)
     expect(page.locator(".welcome")).to_be_visible()
     check(page, axe)
-    ask(page, "Hello")
+    ask(page, "Hello\n```js\nx\n```\n| a |\n|---|\n| b |\n\n> *so* https://example.org ~~not~~")
     expect(page.locator(ANSWER)).to_contain_text("specs.md")
     ask(page, "fail")
     expect(page.locator(f"{ANSWER} .problem")).to_be_visible()

@@ -141,4 +141,4 @@ def test_what_is_looked_at_has_an_address_of_its_own(server: ThreadServer) -> No
     assert server.http.get("/plans/plan_1").content == server.http.get("/plans").content
     assert server.http.head("/workflows/wf_1").status_code == 200
     assert server.http.get("/plans/plan_1/more").status_code == 404
-    assert server.http.get("/static/plans.html").status_code == 404
+    assert server.http.get("/static/runs.html").status_code == 404

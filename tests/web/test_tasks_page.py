@@ -137,6 +137,30 @@ def test_attempts_and_failure(server: TaskPages, open_page: OpenPage) -> None:
     expect(page.locator(".input-part")).to_contain_text("s3")
 
 
+def test_a_task_is_cancelled(server: TaskPages, open_page: OpenPage) -> None:
+    """By a button, after a question; one of another program's has none."""
+    tell(server, "celerys", said("started", "Started", executor="celery", task_type="own.analyse"))
+    tell(server, "others", said("render", "Rendering", 30))
+    page = open_page(server.url("/tasks/others"))
+    expect(page.locator(BADGE)).to_have_text("Running")
+    expect(page.locator("#run .acts button")).to_have_count(0)
+    page.locator("[data-run=celerys]").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_label("Reason (optional)").fill("wrong text")
+    page.get_by_role("button", name="Cancel the task").click()
+    expect(page.locator("#run .acts")).to_have_text("Being cancelled…")
+    tell(
+        server,
+        "celerys",
+        said("failed", "Cancelled by local: wrong text", error=True, status="cancelled"),
+    )
+    expect(page.locator(BADGE)).to_have_text("Cancelled")
+    expect(page.locator("[data-run=celerys]")).to_contain_text("Cancelled")
+    page.reload()
+    expect(page.locator(BADGE)).to_have_text("Cancelled")
+    expect(page.locator(STEP)).to_have_count(3)
+
+
 def test_silence_is_not_called_a_failure(server: TaskPages, open_page: OpenPage) -> None:
     tell(server, "quiet", said("render", "Rendering", 55, ago_s=90))
     tell(server, "waits", said("queued", "Queued", executor="celery", ago_s=90))

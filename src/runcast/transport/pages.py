@@ -7,7 +7,7 @@ import posixpath
 import re
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
@@ -18,17 +18,40 @@ from runcast.transport.permission import PUBLIC, Handler, allowed
 from runcast.transport.route import RequestRoute
 from runcast.transport.static import ASK_AGAIN, KEEP, answer_file, make_file, policy, read_files
 
-PAGES: Final = {
-    "/": "index.html",
-    "/workflows": "workflows.html",
-    "/plans": "plans.html",
-    "/tasks": "tasks.html",
-    "/chat": "chat.html",
-    "/docs": "docs.html",
-}
-"""The file of each page; whoever looks at one run has an address below its page's, which is the same file."""
+PAGES: Final = {"/": "index.html", "/docs": "docs.html"}
+"""The file of each page that is like no other."""
 
-WITH_RUNS: Final = ("/workflows", "/plans", "/tasks", "/chat")
+RUNS: Final = "runs.html"
+"""The file of all pages with a list at the left and what was chosen there beside it."""
+
+
+class Runs(NamedTuple):
+    """What a page of runs is about. Its style is `css/{name}.css`, its script `js/{name}/main.js`."""
+
+    name: str
+    title: str
+    noun: str
+    description: str
+
+    @property
+    def address(self) -> str:
+        """Whoever looks at one run has an address below it, which is the same page."""
+        return f"/{self.name}"
+
+    def fill(self, page: bytes) -> bytes:
+        """The file with its words in it."""
+        words = {**self._asdict(), "Noun": self.noun.capitalize()}
+        for name, word in words.items():
+            page = page.replace(b"{{%s}}" % name.encode(), word.encode())
+        return page
+
+
+RUNS_PAGES: Final = (
+    Runs("workflows", "Workflows", "workflow", "Start teams of agents and watch them work."),
+    Runs("plans", "Plans", "plan", "Start plans of steps that depend on each other, and watch them run."),
+    Runs("tasks", "Tasks", "task", "Start background tasks and watch them, step by step."),
+    Runs("chat", "Chat", "conversation", "Talk with agents that know your documents."),
+)
 
 PLACE: Final = b"{{static}}"
 """Stands in a page for `/static/{release}`: a new release has new addresses, so files may be kept for ever."""
@@ -51,10 +74,11 @@ def create_pages_router() -> APIRouter:
     router = APIRouter(route_class=RequestRoute, include_in_schema=False)
     pages = _Pages(dict(read_files(files("runcast").joinpath("web"))))
     for address in PAGES:
-        page = allowed(PUBLIC, pages.page(address))
-        router.api_route(address, methods=["GET", "HEAD"])(page)
-        if address in WITH_RUNS:
-            router.api_route(f"{address}/{{run}}", methods=["GET", "HEAD"])(page)
+        router.api_route(address, methods=["GET", "HEAD"])(allowed(PUBLIC, pages.page(address)))
+    for runs in RUNS_PAGES:
+        page = allowed(PUBLIC, pages.page(runs.address))
+        for address in (runs.address, f"{runs.address}/{{run}}"):
+            router.api_route(address, methods=["GET", "HEAD"])(page)
     router.api_route("/favicon.ico", methods=["GET", "HEAD"])(allowed(PUBLIC, pages.icon))
     router.api_route("/static/{path:path}", methods=["GET", "HEAD"])(allowed(PUBLIC, pages.static))
     return router
@@ -65,8 +89,11 @@ class _Pages:
 
     def __init__(self, bodies: dict[str, bytes]) -> None:
         self._release = _release(bodies)
+        written = {address: bodies[path] for address, path in PAGES.items()}
+        written.update({runs.address: runs.fill(bodies[RUNS]) for runs in RUNS_PAGES})
         self._pages = {
-            address: make_file(path, _page(address, bodies, self._release)) for address, path in PAGES.items()
+            address: make_file("page.html", self._finish(address, page, bodies))
+            for address, page in written.items()
         }
         self._files = {path: make_file(path, body) for path, body in bodies.items() if _is_part(path)}
 
@@ -78,6 +105,13 @@ class _Pages:
             return answer_file(request, file, ASK_AGAIN, _POLICY)
 
         return page
+
+    def _finish(self, address: str, page: bytes, bodies: dict[str, bytes]) -> bytes:
+        """What stands in all pages: the header, with the page that this is; the modules; the addresses of files."""
+        page = page.replace(HEADER, bodies["header.html"].rstrip())
+        page = _AT.sub(lambda found: b' aria-current="page"' * (found[1] == address.encode()), page)
+        page = page.replace(MODULES, _preloads(page, bodies))
+        return page.replace(PLACE, f"/static/{self._release}".encode())
 
     async def icon(self, request: Request) -> Response:
         return answer_file(request, self._files["icon.svg"], ASK_AGAIN, _POLICY)
@@ -94,13 +128,6 @@ class _Pages:
 
 def _is_part(path: str) -> bool:
     return not path.endswith(".html")  # a page has its own address
-
-
-def _page(address: str, bodies: dict[str, bytes], release: str) -> bytes:
-    body = bodies[PAGES[address]].replace(HEADER, bodies["header.html"].rstrip())
-    body = _AT.sub(lambda found: b' aria-current="page"' * (found[1] == address.encode()), body)
-    body = body.replace(MODULES, _preloads(body, bodies))
-    return body.replace(PLACE, f"/static/{release}".encode())
 
 
 def _preloads(page: bytes, bodies: dict[str, bytes]) -> bytes:

@@ -43,11 +43,16 @@ test("what the server knows takes the place of what was known, and what is answe
   loadConversation(chat, {
     title: "T", owner: ann, members: [bob], cursor: "now", left_out: 2, reads: { bob: "1" },
     messages: [{ message_id: "1", role: "user", message: "Q 1", user: ann, status: "complete", timestamp: "2026-01-01T12:00:00Z" }],
-    answering: [{ message_id: "a_1", in_reply_to: "1", text: "so ", cancelled: false }],
+    answering: [{ message_id: "a_1", in_reply_to: "1", text: "so ", cancelled: false, steps: [{ step: "starting", message: "Begun" }, { step: "generating", message: "Writing", agent: "specs" }] }],
   });
   applyFrame(chat, token("a_1", "far", 3));
   assert.deepEqual(texts(chat), ["user: Q 1", "assistant…: so far"]);
-  assert.deepEqual([chat.torn, chat.leftOut, chat.cursor, chat.answering.get("a_1").steps.length], [false, 2, "now", 1]);
+  assert.deepEqual([chat.torn, chat.leftOut, chat.cursor, chat.answering.get("a_1").steps.length], [false, 2, "now", 2]);
+  assert.equal(factsOf(itemsOf(chat)[1]).agent, "specs");
+  applyFrame(chat, { type: "progress", message_id: "a_1", step: "generating", message: "Writing" });
+  assert.equal(chat.answering.get("a_1").steps.length, 2);
+  applyFrame(chat, { type: "progress", message_id: "a_1", step: "starting", message: "Begun anew", attempt: 2 });
+  assert.deepEqual(chat.answering.get("a_1").steps, [{ step: "starting", message: "Begun anew" }]);
   assert.deepEqual(peopleOf(chat).map(({ name }) => name), ["Ann", "Bob"]);
   assert.deepEqual([...readersOf(chat, "ann")].map(([id, people]) => [id, people[0].name]), [["1", "Bob"]]);
   assert.equal(readersOf(chat, "bob").size, 0);

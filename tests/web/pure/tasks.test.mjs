@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./support.mjs";
 
-const { SILENT_MS, applyToTask, attemptsOf, isSilent, makeTask, nameOfTask, secondsOfTask, stateOfTask, toolsOf } = await load("tasks/state.js");
+const { SILENT_MS, applyToTask, attemptsOf, canBeCancelled, isSilent, makeTask, nameOfTask, secondsOfTask, stateOfTask, toolsOf } = await load("tasks/state.js");
 const { applyToSummary, describe, summarise } = await load("tasks/summary.js");
 const { labelOfStep, labelOfType } = await load("tasks/steps.js");
 
@@ -41,6 +41,22 @@ test("each attempt has its own steps, and failed is only what nobody tries again
     [0, "", ["queued"]], [1, "one", ["started", "a", "retrying"]], [2, "two", ["started", "a", "failed"]],
   ]);
   assert.deepEqual([task.status, task.attempt, task.error, task.steps.at(-1).error], ["failed", 2, "Failed: no.", true]);
+});
+
+test("what is cancelled says so until it is over, and has not failed then", () => {
+  const command = ["task_command", { command: "cancel", message: "Cancelling…", percent: 30 }, 3];
+  const task = fold(queued, started(1), ["a", { percent: 30 }, 2], command);
+  assert.deepEqual([task.status, task.cancelling, task.percent, canBeCancelled(task)], ["running", true, 30, true]);
+  applyToTask(task, { type: "failed", data: { message: "Cancelled by ada.", percent: 30, error: true, status: "cancelled" }, seq: 5, time: new Date(START + 4_000).toISOString() });
+  assert.deepEqual([task.status, task.error, canBeCancelled(task)], ["cancelled", "Cancelled by ada.", false]);
+  assert.equal(canBeCancelled(fold(["a", { percent: 3 }])), false);
+  assert.equal(canBeCancelled(fold(["started", { executor: "celery", task_type: "own.a" }])), true);
+  const run = summarise({ task_id: "t", status: "running", created_at: new Date(START).toISOString() });
+  applyToSummary(run, { type: "task_command", data: { command: "cancel" } });
+  assert.equal(describe(run, START).state, "running");
+  applyToSummary(run, { type: "failed", data: { status: "cancelled" } });
+  applyToSummary(run, { type: "a", data: {} });
+  assert.equal(describe(run, START).state, "cancelled");
 });
 
 test("what comes after the end changes nothing", () => {

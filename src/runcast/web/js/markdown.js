@@ -8,7 +8,7 @@ const PART_CHARS = 20_000; // are looked at together: a hostile text costs as mu
 const PLAIN_CHARS = 2_000;
 
 // A fence, or a tag with a hyphen in its name: nobody writes that by hand.
-const SPECIAL = /^([ \t]*)(```+|~~~+)([^\n`]*)\n([\s\S]*?)(?:\n[ \t]*\2[ \t]*$|$(?![\s\S]))|<([a-z]+(?:-[a-z]+)+)>([\s\S]*?)<\/\5>/gm;
+const SPECIAL = /^([ \t]*)(```+(?!`)|~~~+(?!~))([^\n`]*)\n([\s\S]*?)(?:\n[ \t]*\2[ \t]*$|$(?![\s\S]))|<([a-z]+(?:-[a-z]+)+)>([\s\S]*?)<\/\5>/gm;
 const OUTPUTS = new Set(["local-command-stdout", "local-command-stderr", "bash-input", "bash-stdout", "bash-stderr"]);
 const FENCE = /^[ \t]*(?:```|~~~)/gm;
 const LANGUAGE = /^[\w+#.-]{1,20}/;
@@ -91,12 +91,19 @@ function addLine(blocks, line) {
   if (!line.trim()) blocks.push({ type: "end" });
   else if (RULE.test(line)) blocks.push({ type: "rule" });
   else if (QUOTE.test(line)) addQuoted(blocks, last, line.replace(/^ {0,3}> ?/, ""));
-  else if (heading) blocks.push({ type: "h", level: heading[1].length, text: heading[2].replace(/\s*#+$/, "") });
+  else if (heading) blocks.push({ type: "h", level: heading[1].length, text: withoutEnd(heading[2]) });
   else if (item) addItem(blocks, last, item);
   else if (/^\s*\|.*\|\s*$/.test(line)) addCells(blocks, last, line);
   else if (last?.type === "list" && /^\s/.test(line)) last.items.at(-1).text += `\n${line.trim()}`;
   else if (last?.type === "p") last.text += `\n${line}`;
   else blocks.push({ type: "p", text: line });
+}
+
+/** A heading without the hashes at its end. By a loop: a pattern would begin anew at each blank and hash of a hostile one. */
+function withoutEnd(heading) {
+  let end = heading.length;
+  while (heading[end - 1] === "#") end -= 1;
+  return end < heading.length ? heading.slice(0, end).trimEnd() : heading;
 }
 
 function addQuoted(blocks, last, line) {

@@ -10,10 +10,11 @@ import { sourcesView } from "../runs/sources_view.js";
 import { own } from "../runs/values.js";
 import { prose } from "../views/prose.js";
 import { factsOf } from "./state.js";
-import { actButton, whenSaid } from "./turn_parts.js";
+import { actButton, againButton, whenSaid } from "./turn_parts.js";
 
 const STEPS = { starting: ["Taken up", "clock"], agent_routing: ["Routing", "route"], rag_retrieval: ["Knowledge base", "book"], generating: ["Writing", "pencil"] };
 const QUOTED_CHARS = 160;
+const BROKEN = new Set(["failed", "cancelled"]); // there is more to be said
 
 export class AnswerTurn {
   #head = el("div.turn-who");
@@ -42,6 +43,7 @@ export class AnswerTurn {
   update(told, room) {
     const { agent, routing } = factsOf(told);
     this.node.classList.toggle("pending", told.pending);
+    this.node.classList.toggle("broken", BROKEN.has(told.status));
     this.node.setAttribute("aria-busy", String(told.pending));
     this.#drawHead([agent, routing, told.time, told.edited], told);
     this.#drawQuote(told.quoted?.id ?? "", told.quoted);
@@ -101,8 +103,9 @@ function footOf(told, { owns }, act) {
       model ? el("span.answer-model", modelNote(model)) : null,
       truncated ? el("span.t-warn", "cut short by the model's limit") : null,
       el("div.turn-acts",
+        BROKEN.has(told.status) ? againButton(() => act.retry(told)) : null,
         told.text ? actButton("Copy", "copy", () => act.copy(told)) : null,
-        actButton("Try again", "retry", () => act.retry(told)),
+        BROKEN.has(told.status) ? null : actButton("Try again", "retry", () => act.retry(told)),
         owns ? actButton("Delete", "trash", () => act.remove(told)) : null,
       ),
     ),

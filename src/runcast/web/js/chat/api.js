@@ -10,7 +10,8 @@ export const listConversations = async () => (await get("/api/v1/chat", { limit:
 /** All that is known of one, with the cursor to go on from. */
 export const readConversation = (id) => get(chat(id));
 
-export const invite = (id, user_id, name) => send(`${chat(id)}/members`, { user_id, ...(name ? { name } : {}) });
+/** `whom` is an address with which somebody has registered, or an id; only who has none of them needs a name. */
+export const invite = (id, whom, name) => send(`${chat(id)}/members`, whom.includes("@") ? { email: whom } : { user_id: whom, ...(name ? { name } : {}) });
 
 export const removeMember = (id, member) => send(`${chat(id)}/members/${encodeURIComponent(member)}`, {}, "DELETE");
 

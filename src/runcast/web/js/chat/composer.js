@@ -17,9 +17,9 @@ export class Composer {
   #typedAt = 0;
   #still = null;
 
-  /** `send(text, files)` resolves to whether it was taken; `stop()`, `typing(is)`, `say(text, how)`. */
-  constructor({ send, stop, typing, say }) {
-    Object.assign(this, { send, stop, typing, say });
+  /** `send(text, files)` resolves to whether it was taken; `stop()`, `typing(is)`, `say(text, how)`, `editLast()`. */
+  constructor({ send, stop, typing, say, editLast }) {
+    Object.assign(this, { send, stop, typing, say, editLast });
     this.text = el("textarea", { id: "say", rows: 1, placeholder: "Ask something", "aria-label": "Message", enterkeyhint: "send", autocomplete: "off", dir: "auto", disabled: true });
     this.picker = el("input", { type: "file", multiple: true, hidden: true, id: "files", "aria-label": "Files to attach" });
     this.tray = el("ul.tray", { hidden: true, "aria-label": "Files that go with the message" });
@@ -57,6 +57,11 @@ export class Composer {
     this.#grow();
   }
 
+  /** What is written and was not sent. */
+  get draft() {
+    return { text: this.text.value, files: this.#files };
+  }
+
   clear() {
     this.text.value = "";
     this.#files = [];
@@ -87,6 +92,7 @@ export class Composer {
       this.#typed();
     });
     this.text.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowUp" && !this.text.value && !this.#files.length && this.editLast()) event.preventDefault();
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.#submit();

@@ -1,4 +1,4 @@
-// The conversations one takes part in, as the server lists them; looked up again when something happens, and now and then.
+// The conversations one takes part in, as the server lists them; looked up again when it tells that one has changed.
 
 import { firstLine } from "../format.js";
 import { plain } from "../markdown.js";
@@ -6,7 +6,7 @@ import { listOf, textOf } from "../runs/values.js";
 import { listConversations } from "./api.js";
 
 const SOON_MS = 250;
-const EVERY_MS = 20_000; // an invitation to another conversation is told to nobody here
+const EVERY_MS = 60_000; // what was not told, for whatever reason
 
 export class Conversations {
   #known = new Map();

@@ -17,9 +17,10 @@ export class ChatLink {
     this.onKnown = onKnown;
     this.onLost = onLost;
     this.isKnown = false;
+    this.round = 0; // which connection this is
     this.#connection = new Connection({
       path: PATH,
-      query: { partial: "0" },
+      query: { partial: "0", sessions: "1" }, // and be told which conversations have changed
       protocol: {
         query: () => ({}),
         greeting: () => (identity.token ? this.#auth() : null),
@@ -30,6 +31,7 @@ export class ChatLink {
       onEvents: (frames) => frames.forEach((frame) => this.onFrame(frame)),
       onNotice: (frame) => this.#noticed(frame),
       onState: (state) => {
+        if (state.phase === "connecting") this.round += 1;
         if (state.phase !== "live") this.isKnown = false;
         onState(state);
       },

@@ -5,7 +5,8 @@ import { ChatPage } from "./page.js";
 const HELP = {
   keys: [
     [["Enter"], "send"], [["Shift", "Enter"], "new line"],
-    [["n"], "new conversation"], [["i"], "write"],
+    [["↑"], "change what you said last"], [["i"], "write"],
+    [["n"], "new conversation"],
     [["/"], "search conversations"], [["[", "]"], "previous, next conversation"],
     [["?"], "this help"], [["Esc"], "leave a field"],
   ],

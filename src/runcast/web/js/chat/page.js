@@ -1,6 +1,6 @@
 // The page of the chat put together: who one is, the connection, the list of conversations, the one that is looked at.
 
-import { setText, icon } from "../dom.js";
+import { el, icon, setText } from "../dom.js";
 import { listenToKeys } from "../keyboard.js";
 import { resumedWords } from "../notes.js";
 import { ask } from "../runs/ask.js";
@@ -23,6 +23,7 @@ const PATH = "/chat";
 const SECOND_MS = 1_000;
 const PHONE = matchMedia("(max-width: 760px)");
 const $ = (id) => document.getElementById(id);
+const LISTED = new Set(["session_changed", "edit", "delete"]); // the list may show something else then
 const NOBODY = { id: "", name: "", email: "" };
 
 export class ChatPage {
@@ -42,8 +43,12 @@ export class ChatPage {
     });
     this.list = new Conversations({ changed: () => this.#draw("list") });
     this.status = new StatusView($("status"), { retry: () => this.link.retry() });
-    this.view = new RoomView($("room"), this.#tools());
-    this.people = new PeopleDialog($("people-dialog"), { me: () => this.#me, ...this.#common(), left: () => this.#left() });
+    const place = el("section.room-place", { id: "room", "aria-label": "Conversation" });
+    const peopleDialog = el("dialog", { id: "people-dialog", "aria-labelledby": "people-title" });
+    $("main").append(place);
+    document.body.append(peopleDialog);
+    this.view = new RoomView(place, this.#tools());
+    this.people = new PeopleDialog(peopleDialog, { me: () => this.#me, ...this.#common(), left: () => this.#left() });
     this.listView = new RunListView({
       place: $("runs"), count: $("runs-count"), search: $("search"), runs: this.list, kind: { noun: "conversation", describe },
       addressOf: (id) => formatRoute(PATH, { id, isNew: id === null }), choose: (id) => this.#go(id === null ? { isNew: true } : { id }),
@@ -81,6 +86,7 @@ export class ChatPage {
       stop: () => this.#tell({ type: "cancel" }),
       typing: (typing) => this.#room?.chat.members.size && this.#room.say({ type: "typing", typing }),
       seen: () => this.#seen(),
+      again: () => this.#room.again(),
       act: {
         say: this.say,
         copy: ({ text }) => this.#copy(text, "Copied as Markdown."),
@@ -89,6 +95,7 @@ export class ChatPage {
           const isTold = this.#tell({ type: "edit", message_id: id, message: text });
           if (isTold && again) this.#tell({ type: "retry", message_id: id });
         },
+        edited: () => this.view.composer.focus(),
         remove: (item) => this.#remove(item),
       },
     };
@@ -113,11 +120,11 @@ export class ChatPage {
     const room = new Room({
       id: id ?? newId(), isNew: id === null, link: this.link,
       changed: () => room === this.#room && this.#draw("room"), say: this.say,
-      answered: (turn) => room === this.#room && this.#announce(turn),
+      heard: (turn) => room === this.#room && this.#announce(turn),
       unsent: ({ text, files }) => room === this.#room && this.view.composer.offer(text, files),
     });
     this.#room = room;
-    this.view.show(room.chat.id);
+    this.view.show(id ?? "");
     room.enter();
   }
 
@@ -132,6 +139,7 @@ export class ChatPage {
     if (!(await this.#room.send(text, files))) return false;
     if (this.#room.isNew) {
       this.#room.isNew = false;
+      this.view.begun(this.#room.chat.id);
       history.replaceState(null, "", formatRoute(PATH, { id: this.#room.chat.id }));
       this.#route = parseRoute(PATH, location);
     }
@@ -194,7 +202,7 @@ export class ChatPage {
   }
 
   #hear(frame) {
-    if (Number.isFinite(frame.seq) && frame.type !== "token" && frame.type !== "progress") this.list.refreshSoon();
+    if (LISTED.has(frame.type)) this.list.refreshSoon();
     if (frame.session_id === undefined || frame.session_id === this.#room?.chat.id) this.#room?.hear(frame, this.#me.id);
   }
 
@@ -204,8 +212,9 @@ export class ChatPage {
     this.#draw("status", "room");
   }
 
-  #announce({ status, text, error }) {
-    const words = { complete: `Answer: ${text.slice(0, 300)}`, cancelled: "The answer was stopped.", failed: error }[status];
+  #announce({ status, role, user, text, error }) {
+    const whose = role === "user" ? user?.name || "Somebody" : "Answer";
+    const words = { complete: `${whose}: ${text?.slice(0, 300)}`, cancelled: "The answer was stopped.", failed: error }[status];
     setText($("announcer"), words ?? "");
   }
 

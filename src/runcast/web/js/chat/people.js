@@ -55,7 +55,7 @@ export class PeopleDialog {
   }
 
   #inviteForm() {
-    const id = el("input", { id: "invite-id", autocomplete: "off", spellcheck: "false" });
+    const id = el("input", { id: "invite-id", autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
     const name = el("input", { id: "invite-name", autocomplete: "off" });
     const send = async (event) => {
       event.preventDefault();
@@ -68,7 +68,7 @@ export class PeopleDialog {
     return el("form.invite", { on: { submit: send } },
       el("h3", "Invite somebody"),
       el("div.invite-row",
-        el("div.field", el("label", { for: "invite-id" }, "Their id"), id),
+        el("div.field", el("label", { for: "invite-id" }, "Their e-mail, or id"), id),
         el("div.field", el("label", { for: "invite-name" }, "Name ", el("span.optional", "(optional)")), name),
         el("button.primary", { type: "submit" }, "Invite")),
     );

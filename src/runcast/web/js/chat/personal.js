@@ -39,7 +39,7 @@ export class PersonalTurn {
     ];
     if (!this.#isEditing) this.#body.replaceChildren(...this.content());
     this.#acts.replaceChildren(...[
-      isMine ? actButton("Edit", "pencil", () => this.#edit(told)) : null,
+      isMine ? actButton("Edit", "pencil", () => this.#edit(told), "edit") : null,
       isMine ? actButton("Ask again", "retry", () => this.#act.retry(told)) : null,
       isMine || owns ? actButton("Delete", "trash", () => this.#act.remove(told)) : null,
     ].filter(Boolean));
@@ -50,7 +50,10 @@ export class PersonalTurn {
     area.value = told.text;
     const save = (again) => this.#save(told, area.value.trim(), again);
     area.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") return this.#close();
+      if (event.key === "Escape") {
+        event.preventDefault();
+        return this.#close();
+      }
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       save(true);
@@ -74,5 +77,6 @@ export class PersonalTurn {
     this.#isEditing = false;
     this.node.classList.remove("editing");
     this.#body.replaceChildren(...this.content());
+    this.#act.edited();
   }
 }

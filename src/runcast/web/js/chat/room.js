@@ -13,12 +13,14 @@ const NEAR_PX = 80;
 const QUESTIONS = ["What is the engine power?", "How often does the oil need to be changed?", "A warning light came on. What now?", "How big is the boot?"];
 
 export class RoomView {
-  #id;
+  #place = "";
+  #drafts = new Map(); // place -> what was written there and not sent
   #follows = true;
-  #drawHead = whenChanged((chat) => this.#head(chat));
+  #items = 0;
+  #drawHead = whenChanged((chat, isNew) => this.#head(chat, isNew));
   #drawNotice = whenChanged((notice) => this.#notice(notice));
 
-  /** `tools` has what `Composer` asks for, and {me(), back, people, ask(text), seen, act: {say, copy, retry, edit(item, text, again), remove}}. */
+  /** `tools` has what `Composer` asks for, and {me(), back, people, ask(text), seen, again, copy, act: {say, copy, retry, edit(item, text, again), edited, remove}}. */
   constructor(place, tools) {
     this.tools = tools;
     this.title = el("h1");
@@ -29,8 +31,8 @@ export class RoomView {
     this.notice = el("div.room-notice");
     this.scroll = el("div.room-scroll", { tabindex: 0, role: "region", "aria-label": "What was said" }, el("div.room-column", this.notice, this.welcome, this.list));
     this.typing = el("div.typing", { "aria-live": "polite" });
-    this.toEnd = el("button.to-end", { type: "button", hidden: true, "aria-label": "To the newest", on: { click: () => this.follow() } }, icon("down", 16));
-    this.composer = new Composer(tools);
+    this.toEnd = el("button.to-end", { type: "button", hidden: true, "aria-label": "Jump to the newest", on: { click: () => this.follow() } }, icon("down", 16), el("span"));
+    this.composer = new Composer({ ...tools, editLast: () => this.#editLast() });
     this.keyed = new Keyed(this.list, (item) => (item.role === "user" ? new PersonalTurn(tools.act) : new AnswerTurn(tools.act)));
     this.node = el("div.room",
       el("div.room-head", backButton(tools.back), el("div.room-words", this.title, this.meta), this.people),
@@ -41,18 +43,27 @@ export class RoomView {
     this.#welcome();
   }
 
-  /** Another one is looked at. */
-  show(id) {
-    this.#id = id;
+  /** Another one is looked at; "" for one that nobody has begun yet. */
+  show(place) {
+    this.#drafts.set(this.#place, this.composer.draft);
+    this.#place = place;
     this.#follows = true;
     this.composer.clear();
+    const { text = "", files } = this.#drafts.get(place) ?? {};
+    this.composer.offer(text, files);
     if (!matchMedia("(pointer: coarse)").matches && !document.querySelector("dialog[open]")) this.composer.focus();
+  }
+
+  /** What is looked at has been begun, and has a place of its own now. */
+  begun(place) {
+    this.#place = place;
   }
 
   follow() {
     this.#follows = true;
     this.scroll.scrollTop = this.scroll.scrollHeight;
-    this.toEnd.hidden = true;
+    this.#drawToEnd();
+    this.tools.seen();
   }
 
   get isAtEnd() {
@@ -62,31 +73,45 @@ export class RoomView {
   /** `stage` is {phase: "new" | "loading" | "here" | "refused", problem, sending, typing: [names]}. */
   update(chat, me, stage) {
     const people = peopleOf(chat);
-    this.#drawHead([chat.id, chat.title, people, me.id], chat);
-    this.#drawNotice([stage.phase, stage.problem, chat.leftOut], { ...stage, leftOut: chat.leftOut });
-    const sending = stage.sending ? [{ ...SENDING, text: stage.sending.text, user: me, names: stage.sending.files.map(({ name }) => name) }] : [];
-    this.welcome.hidden = stage.phase !== "new" || sending.length > 0 || chat.turns.length > 0;
+    const isNew = stage.phase === "new";
+    this.#drawHead([chat.id, chat.title, people, me.id, isNew], chat, isNew);
+    this.#drawNotice([stage.phase, stage.problem, chat.leftOut, me.id], { ...stage, leftOut: chat.leftOut });
+    this.welcome.hidden = !isNew || stage.sending !== null || chat.turns.length > 0;
     const room = { me: me.id, owns: chat.owner?.id === me.id, chatId: chat.id, several: people.length > 1, readers: readersOf(chat, me.id) };
-    this.keyed.update(itemsOf(chat), ({ id }) => `${chat.id}\n${id}`, room);
-    this.#drawSending(sending);
+    const items = itemsOf(chat);
+    this.keyed.update(items, ({ id }) => `${chat.id}\n${id}`, room);
+    this.#drawSending(stage.sending);
     setText(this.typing, stage.typing.length ? `${stage.typing.join(", ")} ${stage.typing.length === 1 ? "is" : "are"} typing…` : "");
     this.composer.update({ answering: isAnswering(chat), disabled: stage.phase === "refused" });
     if (this.#follows) this.scroll.scrollTop = this.scroll.scrollHeight;
-    this.toEnd.hidden = this.#follows;
+    if (this.#follows) this.#items = items.length;
+    this.#drawToEnd(items.length - this.#items);
   }
 
-  #drawSending([one]) {
+  #drawToEnd(more = 0) {
+    this.toEnd.hidden = this.#follows;
+    setText(this.toEnd.lastChild, more > 0 ? `${more} new` : "");
+  }
+
+  /** Change what one has said last; whether there is anything. */
+  #editLast() {
+    const edit = [...this.list.querySelectorAll(".turn.mine .edit")].at(-1);
+    edit?.click();
+    return edit !== undefined;
+  }
+
+  #drawSending(one) {
     this.sendingNode?.remove();
     this.sendingNode = null;
     if (!one) return;
-    const words = [one.text, ...one.names].filter(Boolean).join("\n");
-    this.sendingNode = el("li.turn.personal.mine.sending", el("div.bubble-row", el("div.bubble", el("p.said", { dir: "auto" }, bdi(words)))), el("div.turn-read", el("span.spinner"), "Sending"));
+    const words = [one.text, ...one.files.map(({ name }) => name)].filter(Boolean).join("\n");
+    this.sendingNode = el("li.turn.personal.mine.sending", el("div.bubble-row", el("div.bubble", el("p.said", { dir: "auto" }, bdi(words)))), el("div.turn-read", el("span.spinner"), one.isTold ? "Sending" : "To be sent when the connection is back"));
     this.list.append(this.sendingNode);
   }
 
-  #head(chat) {
+  #head(chat, isNew) {
     const people = peopleOf(chat);
-    this.title.replaceChildren(bdi(chat.title || "New conversation"));
+    this.title.replaceChildren(bdi(chat.title || (isNew ? "New conversation" : "Conversation")));
     this.meta.replaceChildren(...(people.length > 1 ? [el("span", "with "), bdi(people.filter(({ id }) => id !== this.tools.me().id).map(({ name, id }) => name || id).join(", "))] : []));
     this.people.hidden = !chat.owner;
     this.people.setAttribute("aria-label", count(people.length, "person", "people"));
@@ -97,9 +122,16 @@ export class RoomView {
   #notice({ phase, problem, leftOut }) {
     this.notice.replaceChildren(...[
       phase === "loading" ? el("div.nothing", { "aria-hidden": "true" }, el("span.spinner")) : null,
-      phase === "refused" ? el("div.nothing", el("h2", "It cannot be shown"), el("p", bdi(problem))) : null,
+      phase === "refused" ? this.#refusal(problem) : null,
       leftOut ? el("p.left-out", `${count(leftOut, "earlier message")} not shown here`) : null,
     ].filter(Boolean));
+  }
+
+  #refusal(problem) {
+    const { id } = this.tools.me();
+    return el("div.nothing", el("h2", "It cannot be shown"), el("p", bdi(problem)),
+      el("p.own-id", "Your id is ", bdi(id, "mono"), el("button.quiet", { type: "button", "aria-label": "Copy my id", on: { click: () => this.tools.copy(id, "Your id is copied.") } }, icon("copy", 14))),
+      el("button", { type: "button", on: { click: () => this.tools.again() } }, icon("retry", 14), "Look again"));
   }
 
   #welcome() {
@@ -113,7 +145,7 @@ export class RoomView {
   #listen() {
     this.scroll.addEventListener("scroll", () => {
       this.#follows = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < NEAR_PX;
-      this.toEnd.hidden = this.#follows;
+      if (this.#follows !== this.toEnd.hidden) this.#drawToEnd();
       if (this.#follows) this.tools.seen();
     }, { passive: true });
     new ResizeObserver(() => this.#follows && this.follow()).observe(this.scroll);
@@ -130,5 +162,3 @@ export class RoomView {
     });
   }
 }
-
-const SENDING = { id: "sending" };

@@ -15,7 +15,6 @@ export function makeConversation(id) {
 
 /** What the server answers for a conversation takes the place of all that was known. */
 export function loadConversation(chat, told) {
-  const before = chat.answering; // what was heard of the work on an answer is told once
   Object.assign(chat, {
     known: true, title: textOf(told.title), owner: personOf(told.owner), leftOut: numberOf(told.left_out) ?? 0, cursor: textOf(told.cursor), torn: false,
     members: new Map(listOf(told.members).map(personOf).filter(Boolean).map((one) => [one.id, one])),
@@ -23,10 +22,6 @@ export function loadConversation(chat, told) {
     answering: new Map(listOf(told.answering).filter(isObject).map((one) => [textOf(one.message_id), answeringOf(one)])),
     reads: new Map(Object.entries(objectOf(told.reads))),
   });
-  for (const [id, answer] of chat.answering) {
-    const { steps = [], agent = "" } = before.get(id) ?? {};
-    Object.assign(answer, { steps, agent });
-  }
 }
 
 /** Take in one frame of this conversation; one that is told twice changes nothing. */
@@ -65,7 +60,9 @@ const TAKE = {
   progress(chat, frame) {
     const answer = chat.answering.get(frame.message_id);
     if (!answer) return;
-    answer.steps.push({ step: textOf(frame.step), message: textOf(frame.message) });
+    if (numberOf(frame.attempt) !== null) answer.steps = []; // what was begun before has come to nothing
+    const told = stepOf(frame);
+    if (answer.steps.at(-1)?.message !== told.message) answer.steps.push(told);
     answer.agent = textOf(frame.agent) || answer.agent;
   },
   token(chat, frame) {
@@ -79,8 +76,8 @@ const TAKE = {
     end(chat, frame, { text: textOf(frame.response), status: frame.cancelled === true ? "cancelled" : "complete", metadata: objectOf(frame.metadata) });
   },
   error(chat, frame) {
-    const text = chat.answering.get(frame.message_id)?.text ?? "";
-    end(chat, frame, { text, status: "failed", error: textOf(frame.error) || "Something went wrong." });
+    const { text = "", agent = "" } = chat.answering.get(frame.message_id) ?? {};
+    end(chat, frame, { text, agent, status: "failed", error: textOf(frame.error) || "Something went wrong." });
   },
   edit(chat, frame) {
     const turn = findTurn(chat, frame.message_id);
@@ -117,9 +114,15 @@ function turnOf(told) {
 
 const attachmentOf = (told) => ({ id: textOf(told.attachment_id), name: textOf(told.name) || "attachment", mime: textOf(told.mime), size: numberOf(told.size) ?? 0 });
 
-const answeringOf = (told) => ({
-  id: textOf(told.message_id), question: textOf(told.in_reply_to), text: textOf(told.text), cancelled: told.cancelled === true, steps: [], agent: "",
-});
+const stepOf = (told) => ({ step: textOf(told.step), message: textOf(told.message) });
+
+function answeringOf(told) {
+  const steps = listOf(told.steps).filter(isObject);
+  return {
+    id: textOf(told.message_id), question: textOf(told.in_reply_to), text: textOf(told.text), cancelled: told.cancelled === true,
+    steps: steps.map(stepOf), agent: textOf(steps.findLast(({ agent }) => agent)?.agent),
+  };
+}
 
 function personOf(told) {
   return isObject(told) && textOf(told.id) ? { id: told.id, name: textOf(told.name) } : null;

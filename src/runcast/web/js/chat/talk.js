@@ -2,26 +2,26 @@
 
 import { isObject, textOf } from "../runs/values.js";
 import { readConversation } from "./api.js";
-import { attachmentFrame, cleanName } from "./frames.js";
+import { attachmentFrame, cleanName, newId } from "./frames.js";
 import { applyFrame, findTurn, loadConversation, makeConversation } from "./state.js";
 
+const WHOLE = new Set(["message", "complete", "error"]); // frames of something that is said to its end
 const TYPING_MS = 5_000; // nothing more of somebody who types: they have stopped
 const PATIENCE_MS = 4_000; // a connection that is being made is waited for
-const LOST = "The connection was lost before your message was taken; send it again.";
 const NOT_CONNECTED = "Not connected at this moment; your message is kept here.";
 
 export class Room {
   #following = false; // the connection that is there tells of it
-  #sending = null; // {text, files, known}: not heard back yet
+  #sending = null; // {id, text, files, isTold}: not heard back yet; told on the connection that is there
   #typing = new Map(); // person id -> {name, until}
   #phase;
   #problem = "";
   #isLeft = false;
   #marked = "";
 
-  /** `changed()`, `say(text, how)`, `answered(turn)` when an answer has come to its end, `unsent({text, files})`. */
-  constructor({ id, isNew, link, changed, say, answered, unsent }) {
-    Object.assign(this, { isNew, link, changed, answered, unsent });
+  /** `changed()`, `say(text, how)`, `heard(turn)` of others: what they said, an answer at its end; `unsent({text, files})`. */
+  constructor({ id, isNew, link, changed, say, heard, unsent }) {
+    Object.assign(this, { isNew, link, changed, heard, unsent });
     this.toast = say;
     this.chat = makeConversation(id);
     this.#phase = isNew ? "new" : "loading";
@@ -31,8 +31,16 @@ export class Room {
     if (!this.isNew) this.#read();
   }
 
+  /** Read it once more, after a refusal. */
+  again() {
+    this.#phase = "loading";
+    this.#read();
+    this.changed();
+  }
+
   leave() {
     this.#isLeft = true;
+    if (this.#sending && !this.#sending.isTold) this.unsent(this.#sending);
   }
 
   /** How things stand, for the view. */
@@ -44,13 +52,15 @@ export class Room {
   /** The connection is there, and knows who one is. */
   known() {
     this.#following = false;
-    if (this.#phase === "here") this.#follow();
-    else if (this.#phase === "loading") this.#read();
+    if (this.#phase === "loading") return void this.#read();
+    if (this.#phase === "here" && this.chat.known) this.#follow();
+    this.#tellAgain();
   }
 
   lost() {
     this.#following = false;
     this.#typing.clear();
+    if (this.#sending) this.#sending.isTold = false;
   }
 
   /** Say a frame of this conversation; false if that cannot be now. */
@@ -65,18 +75,29 @@ export class Room {
       this.toast(this.#sending ? "The last message is still on its way." : NOT_CONNECTED, { tone: "warn" });
       return false;
     }
-    this.#sending = { text, files, known: new Set(this.chat.turns.map(({ id }) => id)) };
+    this.#sending = { id: newId(), text, files, isTold: false };
     this.changed();
-    const ids = [];
-    for (const [at, file] of files.entries()) {
-      const id = `${Date.now().toString(36)}-${at}`;
-      if (!this.link.sayBytes(attachmentFrame({ id, name: cleanName(file.name), mime: file.type || "application/octet-stream" }, await file.arrayBuffer()))) return this.#unsend(NOT_CONNECTED);
-      ids.push(id);
+    this.#tellAgain();
+    return true;
+  }
+
+  /** Tell the server of what is on its way, unless this connection has been told: what it knows, it takes once. */
+  async #tellAgain() {
+    const own = this.#sending;
+    if (!own || own.isTold || !this.link.isKnown) return;
+    own.isTold = true;
+    const { link } = this;
+    const { round } = link;
+    const attachments = own.files.map((_, at) => `${own.id}-${at}`);
+    for (const [at, file] of own.files.entries()) {
+      const content = await file.arrayBuffer().catch(() => null);
+      if (own !== this.#sending || round !== link.round) return; // another connection is told of all of it
+      if (!content) return this.#unsend(`${file.name} cannot be read any more.`, "error");
+      link.sayBytes(attachmentFrame({ id: attachments[at], name: cleanName(file.name), mime: file.type || "application/octet-stream" }, content));
     }
-    if (!this.say({ type: "message", message: text, ...(ids.length ? { attachments: ids } : {}) })) return this.#unsend(NOT_CONNECTED);
+    if (!this.say({ type: "message", id: own.id, message: own.text, ...(attachments.length ? { attachments } : {}) })) return;
     if (this.#phase === "new") this.#phase = "here";
     this.#following = true; // whoever says something is told of it from then on
-    return true;
   }
 
   /** Tell the others that one has read what is there; alone there is nobody to tell. */
@@ -89,21 +110,21 @@ export class Room {
   hear(frame, me) {
     const { chat } = this;
     if (frame.type === "typing") this.#hearTyping(frame);
+    else if (frame.type === "session_changed") this.#phase === "refused" && this.again(); // somebody has invited one
     else if (frame.type === "reset" || frame.type === "gap") this.#read();
     else if (frame.type === "error" && !Number.isFinite(frame.seq)) this.#refused(frame);
     else if (Number.isFinite(frame.seq)) {
       applyFrame(chat, frame);
       if (frame.type === "message") this.#hearMessage(frame, me);
-      if (frame.type === "complete" || frame.type === "error") this.answered(findTurn(chat, frame.message_id) ?? {});
+      if (WHOLE.has(frame.type) && frame.user?.id !== me) this.heard(findTurn(chat, frame.message_id) ?? {});
       if (chat.torn || (chat.known && !chat.owner)) this.#read(); // whoever begins one is not told who owns it
     }
     this.changed();
   }
 
-  #hearMessage({ user, message, attachments }, me) {
+  #hearMessage({ user, id }, me) {
     this.#typing.delete(user?.id);
-    const own = this.#sending;
-    if (own && user?.id === me && message === own.text && (attachments ?? []).length === own.files.length) this.#sending = null;
+    if (user?.id === me && id === this.#sending?.id) this.#sending = null;
   }
 
   #hearTyping({ user, typing }) {
@@ -130,7 +151,6 @@ export class Room {
     this.toast(words, { tone });
     this.unsent({ text, files });
     this.changed();
-    return false;
   }
 
   async #read() {
@@ -139,9 +159,9 @@ export class Room {
       if (this.#isLeft) return;
       loadConversation(this.chat, told);
       this.#phase = "here";
-      this.#settleSending();
       this.#following = false;
       if (this.link.isKnown) this.#follow();
+      this.#tellAgain();
     } catch (error) {
       if (this.#isLeft) return;
       if (error.status === 404) this.#notBegun();
@@ -151,23 +171,13 @@ export class Room {
     this.changed();
   }
 
-  /** After a lost connection: what was on its way is there by now, or is to be said again. */
-  #settleSending() {
-    const own = this.#sending;
-    if (!own) return;
-    const isThere = this.chat.turns.some(({ id, role, text }) => role === "user" && text === own.text && !own.known.has(id));
-    if (isThere) this.#sending = null;
-    else if (!this.#following) this.#unsend(LOST);
-  }
-
   #notBegun() {
     this.#phase = "new";
-    if (this.#sending && !this.#following) this.#unsend(LOST);
+    this.#tellAgain();
   }
 
   #follow() {
     if (this.#following) return;
-    if (this.#sending) return void this.#read(); // it may be there already
     this.#following = this.say({ type: "resume", after: this.chat.cursor || "start" });
   }
 }

@@ -10,4 +10,7 @@ export const whenSaid = ({ time, edited }) => [
   edited ? el("span", "edited") : null,
 ].filter(Boolean);
 
-export const actButton = (label, shape, act) => el("button.quiet", { type: "button", "aria-label": label, title: label, on: { click: act } }, icon(shape, 15));
+export const actButton = (label, shape, act, kind = "") => el("button", { class: `quiet ${kind}`.trim(), type: "button", "aria-label": label, title: label, on: { click: act } }, icon(shape, 15));
+
+/** The one thing to do about an answer that has broken off. */
+export const againButton = (act) => el("button.again", { type: "button", on: { click: act } }, icon("retry", 14), "Try again");

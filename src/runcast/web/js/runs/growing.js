@@ -1,9 +1,10 @@
-// A text while it is written: paragraphs that are whole are shown as they are meant to be read, the last one as it comes.
+// A text while it is written, as it is meant to be read: what is whole stays as it is, the last paragraph is made anew.
 
 import { el, visibleText } from "../dom.js";
 import { prose } from "../views/prose.js";
 
 const FENCE = /^[ \t]*(?:```|~~~)/gm;
+const SHORT_CHARS = 6_000; // a longer last paragraph is only added to: it would be made anew for each word
 
 export class GrowingText {
   #shown = "";
@@ -21,17 +22,19 @@ export class GrowingText {
     if (!text.startsWith(this.#shown)) this.#reset();
     const more = text.slice(this.#shown.length);
     this.#shown = text;
-    if (!this.#settle()) this.#append(more);
+    const isAnother = this.#settle();
+    const last = this.#shown.slice(this.#done);
+    if (isAnother || last.length <= SHORT_CHARS) this.#tail.replaceChildren(...prose(last));
+    else (this.#tail.querySelector(":scope > .code-block:last-child bdi") ?? this.#tail).append(...visibleText(more));
   }
 
   #reset() {
     this.#shown = "";
     this.#done = 0;
-    this.#tail.replaceChildren();
     this.#text.replaceChildren(this.#tail);
   }
 
-  /** Make what has become whole into paragraphs; not within a block of code. */
+  /** Make what has become whole into paragraphs, not within a block of code; whether there was any. */
   #settle() {
     const rest = this.#shown.slice(this.#done);
     const cut = rest.lastIndexOf("\n\n");
@@ -40,15 +43,6 @@ export class GrowingText {
     if ((whole.match(FENCE)?.length ?? 0) % 2) return false;
     this.#tail.before(...prose(whole));
     this.#done += cut + 2;
-    this.#tail.replaceChildren(...visibleText(rest.slice(cut + 2)));
     return true;
-  }
-
-  #append(more) {
-    const [first, ...rest] = visibleText(more);
-    const last = this.#tail.lastChild;
-    if (last instanceof Text && first instanceof Text) last.appendData(first.data);
-    else if (first) this.#tail.append(first);
-    this.#tail.append(...rest);
   }
 }

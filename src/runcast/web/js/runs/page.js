@@ -1,6 +1,7 @@
 // A page of runs put together: the address, the list, the form for another and the one that is looked at.
 
-import { icon, setText } from "../dom.js";
+import { el, icon, setText } from "../dom.js";
+import { typeLabel } from "../events.js";
 import { listenToKeys } from "../keyboard.js";
 import { helpDialog } from "../views/help.js";
 import { signedIn } from "../views/signin.js";
@@ -29,6 +30,8 @@ export class RunsPage {
   #route;
   #run = null;
   #announced = "";
+  #formPlace;
+  #runPlace;
   #draw = oncePerFrame((parts) => this.#drawParts(parts));
 
   constructor(kind) {
@@ -37,8 +40,11 @@ export class RunsPage {
     this.toasts = new Toasts($("toasts"));
     this.list = new RunList({ kind, changed: () => this.#draw("list", "status", "form"), heard: (id) => this.#heard(id) });
     const tools = this.#tools();
-    this.form = kind.makeForm($("form"), tools);
-    this.view = kind.makeView($("run"), tools);
+    this.#formPlace = el("section.panel-scroll", { id: "form", "aria-label": `Start a ${kind.noun}`, hidden: true });
+    this.#runPlace = el("section.run", { id: "run", "aria-label": typeLabel(kind.noun), hidden: true });
+    $("main").append(this.#formPlace, this.#runPlace);
+    this.form = kind.makeForm(this.#formPlace, tools);
+    this.view = kind.makeView(this.#runPlace, tools);
     this.status = new StatusView($("status"), { retry: () => this.#retry() });
     this.listView = new RunListView({
       place: $("runs"), count: $("runs-count"), search: $("search"), runs: this.list, kind,
@@ -107,8 +113,8 @@ export class RunsPage {
     this.#route = route;
     const { id, isNew } = route;
     document.body.dataset.view = id !== null || isNew || !PHONE.matches ? "feed" : "list";
-    $("form").hidden = id !== null;
-    $("run").hidden = id === null;
+    this.#formPlace.hidden = id !== null;
+    this.#runPlace.hidden = id === null;
     if (id === null) this.form.show(route.query);
     if (id !== (this.#run?.id ?? null)) this.#follow(id);
     this.#draw("all");

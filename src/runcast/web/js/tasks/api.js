@@ -1,4 +1,4 @@
-// The server's endpoints for tasks: to list and begin them, and to read what one was begun with.
+// The server's endpoints for tasks: to list, begin and cancel them, and to read what one was begun with.
 
 import { get, send } from "../api.js";
 import { objectOf } from "../runs/values.js";
@@ -11,6 +11,8 @@ export async function listTasks({ page, size }) {
 
 /** The task that was begun: {task_id, …}. `asked` is {type, …} with the parameters of its type. */
 export const startTask = (asked) => send("/api/v1/tasks", asked);
+
+export const cancelTask = (id, reason) => send(`/api/v1/tasks/${encodeURIComponent(id)}/cancel`, reason ? { reason } : {});
 
 /** {type, params} as a task was begun with them; empty for one that somebody else has begun. */
 export async function readBeginning(id) {

@@ -7,12 +7,12 @@ import { labelOfStep, labelOfType } from "./steps.js";
 export const SILENT_MS = 60_000; // nothing for so long: the documented time after which a client is let go
 const MOST_STEPS = 300;
 const MOST_MESSAGES = 60; // of one step
-const KNOWN = new Set(["message", "percent", "error", "tool", "attempt", "worker", "task_type", "params", "executor", "max_attempts", "by", "due_at", "reason", "result"]);
+const KNOWN = new Set(["message", "percent", "error", "tool", "attempt", "worker", "task_type", "params", "executor", "max_attempts", "by", "due_at", "reason", "result", "command", "status"]);
 
 /** A task of which nothing is known yet. */
 export function makeTask(id) {
   return {
-    id, seq: 0, missing: 0, status: "unknown", type: "", params: {}, executor: "", worker: "", by: "", managed: false,
+    id, seq: 0, missing: 0, status: "unknown", type: "", params: {}, executor: "", worker: "", by: "", managed: false, cancelling: false,
     attempt: 0, maxAttempts: 1, percent: 0, message: "", created: 0, started: 0, ended: 0, last: 0, due: 0,
     steps: [], stepsLeftOut: 0, result: undefined, error: "",
   };
@@ -40,6 +40,10 @@ const APPLY = {
   started(task, data, time) {
     Object.assign(task, { status: "running", attempt: task.attempt + 1, worker: textOf(data.worker), percent: percentOf(data) });
     task.started ||= time;
+    if (!task.managed) Object.assign(task, { type: textOf(data.task_type) || task.type, executor: textOf(data.executor) || task.executor });
+  },
+  task_command(task, data) {
+    task.cancelling ||= data.command === "cancel";
   },
   retrying(task, data) {
     Object.assign(task, { status: "retrying", due: (numberOf(data.due_at) ?? 0) / 1000 });
@@ -48,7 +52,8 @@ const APPLY = {
     Object.assign(task, { status: "completed", ended: time, percent: 100, result: data.result ?? undefined });
   },
   failed(task, data, time) {
-    Object.assign(task, { status: "failed", ended: time, error: textOf(data.message) || "It failed without a word." });
+    const status = data.status === "cancelled" ? "cancelled" : "failed";
+    Object.assign(task, { status, ended: time, error: textOf(data.message) || "It failed without a word." });
   },
 };
 
@@ -90,6 +95,9 @@ function moreOf(data) {
 export function isSilent({ status, last }, now, heard = 0) {
   return status === "running" && now - Math.max(last, heard) >= SILENT_MS;
 }
+
+/** Whether somebody would hear of it: our own runners, and Celery tasks of our base class. */
+export const canBeCancelled = ({ ended, managed, executor, status }) => !ended && status !== "unknown" && (managed || executor === "celery");
 
 /** What to call its state. */
 export const stateOfTask = (task, now = 0, heard = 0) => (isSilent(task, now, heard) ? "silent" : task.status);

@@ -9,6 +9,7 @@ const STEPS = {
   retrying: ["To be tried again", "retry"],
   completed: ["Completed", "check"],
   failed: ["Failed", "error"],
+  task_command: ["To be cancelled", "close"],
   processing: ["Processing", "tool"],
   entity_extraction: ["Entity extraction", "search"],
   tool_execution: ["Tools", "tool"],

@@ -9,6 +9,7 @@ import { labelOfType } from "./steps.js";
 export const HEARD_TYPES = null;
 
 const STATUSES = { queued: "queued", retrying: "retrying", completed: "completed", failed: "failed" };
+const OVER = new Set(["completed", "failed", "cancelled"]);
 const SHORT_ID = 8;
 
 export function summarise(told) {
@@ -23,14 +24,18 @@ export function applyToSummary(run, event) {
   const data = objectOf(event.data);
   if (event.type === "queued") {
     Object.assign(run, { type: textOf(data.task_type) || run.type, title: firstLine(textOf(objectOf(data.params).text), 160) || run.title, attempt: 0, most: numberOf(data.max_attempts) });
-  } else if (run.status === "completed" || run.status === "failed") {
-    return; // late words of a run that is over
+  } else if (OVER.has(run.status) || event.type === "task_command") {
+    return; // late words of a run that is over; a command changes nothing by itself
   }
   run.status = Object.hasOwn(STATUSES, event.type) ? STATUSES[event.type] : "running";
   run.message = textOf(data.message);
   run.tool = textOf(data.tool);
   run.percent = event.type === "completed" ? 100 : numberOf(data.percent) ?? run.percent;
-  if (event.type === "started") run.attempt += 1;
+  if (event.type === "failed" && data.status === "cancelled") run.status = "cancelled";
+  if (event.type === "started") {
+    run.attempt += 1;
+    run.type ||= textOf(data.task_type);
+  }
 }
 
 /** What the list shows of it: {title, state, doing, facts, percent}. */

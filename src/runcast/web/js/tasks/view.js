@@ -8,8 +8,9 @@ import { section } from "../runs/parts.js";
 import { ProgressBar } from "../runs/progress.js";
 import { unknownRun } from "../runs/unknown.js";
 import { textOf, wordsOf } from "../runs/values.js";
+import { cancelTask } from "./api.js";
 import { TaskResultView } from "./result.js";
-import { SILENT_MS, nameOfTask, secondsOfTask, stateOfTask, toolsOf } from "./state.js";
+import { SILENT_MS, canBeCancelled, nameOfTask, secondsOfTask, stateOfTask, toolsOf } from "./state.js";
 import { labelOfStep, labelOfType } from "./steps.js";
 import { TimelineView } from "./timeline.js";
 
@@ -61,7 +62,7 @@ export class TaskView {
   }
 
   #updateHead(task, state, now) {
-    const { id, type, executor, worker, by, created, attempt, ended, managed, status } = task;
+    const { id, type, executor, worker, by, created, attempt, ended, managed, status, cancelling } = task;
     this.head.update({
       state, name: nameOfTask(task) || id,
       meta: {
@@ -72,7 +73,7 @@ export class TaskView {
         ],
       },
       figures: this.#figures(task, now),
-      acts: { version: [id, managed, ended, attempt, status], list: () => this.#acts(task) },
+      acts: { version: [id, managed, executor, ended, attempt, status, cancelling], list: () => this.#acts(task) },
     });
   }
 
@@ -81,7 +82,7 @@ export class TaskView {
     const tools = toolsOf(task).length;
     const seconds = secondsOfTask(task, now);
     return [
-      status === "failed" ? ["reached", `${Math.round(percent)} %`, "bad"] : null,
+      status === "failed" || status === "cancelled" ? ["reached", `${Math.round(percent)} %`, status === "failed" ? "bad" : ""] : null,
       ["steps", whole(task.steps.length + task.stepsLeftOut)],
       tools ? ["tools", whole(tools)] : null,
       attempt > 1 || maxAttempts > 1 ? ["attempt", maxAttempts > 1 ? `${Math.max(1, attempt)} of ${maxAttempts}` : whole(attempt)] : null,
@@ -89,8 +90,19 @@ export class TaskView {
     ];
   }
 
-  #acts({ id, ended, managed }) {
-    return ended && managed ? [{ label: "Run again", icon: "retry", act: () => this.#tools.newRun({ from: id }) }] : [];
+  #acts(task) {
+    const { id, ended, managed, cancelling } = task;
+    if (ended) return managed ? [{ label: "Run again", icon: "retry", act: () => this.#tools.newRun({ from: id }) }] : [];
+    if (cancelling) return [{ words: "Being cancelled…" }];
+    return canBeCancelled(task) ? [{ label: "Cancel", icon: "close", tone: "danger", act: () => this.#cancel(id) }] : [];
+  }
+
+  async #cancel(id) {
+    const answer = await this.#tools.ask({
+      title: "Cancel this task?", words: "It ends at its next step, or is ended two seconds later. What it has told so far stays.",
+      label: "Cancel the task", tone: "danger", field: "Reason (optional)",
+    });
+    if (answer) await this.#tools.attempt(() => cancelTask(id, answer.text));
   }
 
   /** {tone, words} of what should be known about a task that does not get on; null for nothing. */
