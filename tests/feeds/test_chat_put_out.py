@@ -203,10 +203,10 @@ def test_who_is_not_admitted_yet_is_told_of_nobody_s_typing() -> None:
             rooms = Rooms(bus)
             eve = Visitor(rooms, "eve")
             rooms.enter(STREAM, eve, partial=False)
-            rooms.tell_others(STREAM, Message(b"{}", ""), but="ann")
+            await rooms.tell_others(STREAM, Message(b"{}", ""), but="ann")
             assert eve.told == []
             assert rooms.admit(STREAM, eve, Cursor("a", 1))
-            rooms.tell_others(STREAM, Message(b"{}", ""), but="ann")
+            await rooms.tell_others(STREAM, Message(b"{}", ""), but="ann")
             assert len(eve.told) == 1
 
     asyncio.run(look())

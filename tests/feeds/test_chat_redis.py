@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from tests.support.chat_server import ChatServer
-from tests.support.chatting import Script, ask, attachment, known, say, text_of, until
+from tests.support.chatting import Script, ask, attachment, calm, known, say, text_of, until
 from tests.support.clients import open_ws
 from tests.support.redis_server import RedisServer
+
+from runcast.log.passing import PassesOn
 
 pytestmark = pytest.mark.needs("redis-server")
 
@@ -74,3 +76,44 @@ def test_what_is_sent_again_at_the_other_and_its_attachment_are_the_same(
     path = f"/api/v1/chat/s/attachments/{kept['attachment_id']}"
     assert servers[1].as_("ann", "GET", path).content == b"content"
     assert len(script.questions) == 1
+
+
+def test_typing_is_seen_at_the_other_and_not_stored(
+    servers: tuple[ChatServer, ChatServer], script: Script
+) -> None:
+    script.go.set()
+    here, there = servers
+    with open_ws(here.chat("ann")) as ann, open_ws(there.chat("ben")) as ben:
+        known(ann)
+        known(ben)
+        ask(ann, "Hello", session_id="s")
+        head = here.run(here.bus.info("chat:s")).head
+        here.as_("ann", "POST", "/api/v1/chat/s/members", json={"user_id": "ben"})
+        say(ben, type="resume", session_id="s")
+        until(ben, "resumed")
+        calm(ben)
+        for is_typing in (True, False):
+            say(ann, type="typing", session_id="s", typing=is_typing)
+            told = until(ben, "typing")[-1]
+            assert (told["session_id"], told["user"]["id"], told["typing"]) == ("s", "ann", is_typing)
+        say(ben, type="typing", session_id="s")
+        assert until(ann, "typing")[-1]["user"]["id"] == "ben"
+        assert here.run(here.bus.info("chat:s")).head == head + 1  # the invitation
+
+
+def test_what_is_passed_on_by_others_harms_nobody(
+    servers: tuple[ChatServer, ChatServer], script: Script
+) -> None:
+    script.go.set()
+    here, there = servers
+    log = here.bus.log
+    assert isinstance(log, PassesOn)
+    with open_ws(there.chat("ann")) as ann:
+        known(ann)
+        ask(ann, "Hello", session_id="s")
+        for text in ("", "{}", "[1]", "\x00", '{"process":1}', "x" * 100_000):
+            here.call(log.pass_on, text)
+        here.call(
+            log.pass_on, '{"process":"p","stream":"chat:s","but":"ben","frame":{"type":"typing","n":1}}'
+        )
+        assert until(ann, "typing")[-1]["n"] == 1

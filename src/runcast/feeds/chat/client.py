@@ -270,7 +270,7 @@ class ChatClient(FeedClient):
             return
         user = {"id": self.person.id, "name": self.person.name}
         told = frame("typing", session_id=session_id, user=user, typing=is_typing)
-        self.tools.rooms.tell_others(stream, told, but=self.person.id)
+        await self.tools.rooms.tell_others(stream, told, but=self.person.id)
 
     async def _read(self, said: Said) -> None:
         await self.tools.chats.read(self._named(said), self.person, said.needed("message_id"))

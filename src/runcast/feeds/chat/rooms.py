@@ -10,6 +10,7 @@ import msgspec
 from runcast.core.event import Cursor, Event
 from runcast.core.page import Change, Control, Record
 from runcast.core.subscription import Reset
+from runcast.feeds.chat.elsewhere import Elsewhere
 from runcast.feeds.chat.wire import frame
 from runcast.kinds.base import Publish
 from runcast.kinds.chat import COMPLETE, ERROR, MESSAGE, RETRY, TOKEN, chat_stream, session_id_of
@@ -135,9 +136,11 @@ class Rooms:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._rooms: dict[str, _Room] = {}
+        self._elsewhere = Elsewhere(bus, self._tell_others_here)
 
     def enter(self, stream: str, guest: Guest, *, partial: bool) -> None:
         """A client is about to be told of a conversation: call it before its state is read."""
+        self._elsewhere.listen()
         room = self._rooms.get(stream)
         if (
             room is None or room.hub is not self._bus.hub
@@ -212,8 +215,12 @@ class Rooms:
                 if stay.place is not None:
                     guest.tell(told)
 
-    def tell_others(self, stream: str, message: Message, but: str) -> None:
-        """Tell all clients of a conversation here, but those of one person."""
+    async def tell_others(self, stream: str, message: Message, but: str) -> None:
+        """Tell all clients of a conversation but those of one person: those who are here, and others as far as can be."""
+        self._tell_others_here(stream, message, but)
+        await self._elsewhere.say(stream, message, but)
+
+    def _tell_others_here(self, stream: str, message: Message, but: str) -> None:
         room = self._rooms.get(stream)
         for guest, stay in tuple(room.guests.items()) if room else ():
             if guest.person_id != but and stay.place is not None:

@@ -11,6 +11,7 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable
 
 from runcast.errors import LogClosed, LogError
 from runcast.log.redis.announce import Announcer
@@ -20,6 +21,8 @@ from runcast.log.redis.subscription import Subscription
 
 _logger = logging.getLogger("runcast.log")
 
+PASSED_ON = "!"
+"""What stands before a text that is no wake-up, and is passed on to whoever listens."""
 PAUSE_S = 0.2
 """After an error, before it is tried again."""
 
@@ -38,6 +41,8 @@ class Listener:
         """How often a subscription was found deaf or broken."""
         self.probes = 0
         """How often it was tried whether wake-ups arrive."""
+        self.listeners: list[Callable[[str], None]] = []
+        """Are called with what is passed on; none may raise."""
 
     def start(self) -> None:
         """Begin to listen, if it has not begun."""
@@ -92,6 +97,9 @@ class Listener:
                 self._announcer.catch_up()
             elif message.isdecimal():
                 self._announcer.woken(int(message))
+            elif message.startswith(PASSED_ON):
+                for hear in self.listeners:
+                    hear(message.removeprefix(PASSED_ON))
         return times <= 0
 
     def _failed(self, error: Exception) -> None:

@@ -29,9 +29,10 @@ from runcast.log.pages import NEWEST
 from runcast.log.redis import reads, tables
 from runcast.log.redis.address import read_address
 from runcast.log.redis.announce import Announcer
+from runcast.log.redis.errors import FAILURES, log_error
 from runcast.log.redis.firehose import Apart, SingleFirehose
 from runcast.log.redis.jobs import Job
-from runcast.log.redis.listen import Listener
+from runcast.log.redis.listen import PASSED_ON, Listener
 from runcast.log.redis.losses import Losses
 from runcast.log.redis.opening import open_server
 from runcast.log.redis.options import Options, read_options
@@ -245,6 +246,18 @@ class RedisLog:
 
     def save_snapshots(self, fold: str, version: int, snapshots: Mapping[str, Snapshot]) -> None:
         tables.save(self.server, fold, version, snapshots)
+
+    def pass_on(self, text: str) -> None:
+        """See `PassesOn`."""
+        try:
+            self.server.publish(0, f"{self.server.root(0)}wake", PASSED_ON + text)
+        except FAILURES as error:
+            raise log_error(error) from error
+
+    def listen(self, hear: Callable[[str], None]) -> None:
+        """See `PassesOn`."""
+        self._listener.listeners.append(hear)
+        self._listener.start()
 
     def statistics(self) -> LogStatistics:
         return self._writer.statistics()
