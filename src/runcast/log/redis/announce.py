@@ -84,8 +84,7 @@ class Announcer:
             while more:
                 stretch = self._firehose.after(self.told)
                 if stretch.generation != self._generation:
-                    told = self.told if isinstance(self.told, int) else 0
-                    self.watchers.tell(self._losses.look(told))
+                    self.watchers.tell(self._losses.look(self.told))
                     self._generation = stretch.generation
                 self._read += sum(isinstance(record, Event) for record in stretch.records)
                 self._tell(stretch.records)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from runcast.core.event import ANY_TAG, Cursor, Event, id_tag
 from runcast.core.page import Change, Control, Record
 from runcast.log.redis import reads
+from runcast.log.redis.firehose import Place
 from runcast.log.redis.server import Server
 
 _logger = logging.getLogger("runcast.log")
@@ -37,17 +38,19 @@ class Losses:
         while len(self._told) > STREAMS_MAX:
             self._told.popitem(last=False)
 
-    def look(self, position: int) -> list[Record]:
-        """What to tell, at `position`, of the streams whose last told event is not there any more.
+    def look(self, told: Place) -> list[Record]:
+        """What to tell of the streams whose last told event is not there any more, where all up to `told` was told.
+
+        An event that was lost, and stored again since, is told again: so its first telling counts as lost.
 
         Raises:
             LogError: the log could not be read.
         """
-        lost = [
-            stream
+        lost = {
+            stream: position
             for stream, cursor in self._told.items()
-            if reads.read(self._server, stream, cursor, 1, reads.LARGEST).reset
-        ]
+            if self._is_lost(stream, cursor, position := self._position(stream, told))
+        }
         self.looks += 1
         self.streams_lost += len(lost)
         for stream in lost:
@@ -57,9 +60,16 @@ class Losses:
                 "Redis has lost events that were acknowledged, in %d streams, for example %s: another server has "
                 "taken over, or it was restarted. Their readers begin anew.",
                 len(lost),
-                lost[0],
+                next(iter(lost)),
             )
-        return [self._control(stream, position) for stream in lost]
+        return [self._control(stream, position) for stream, position in lost.items()]
+
+    def _position(self, stream: str, told: Place) -> int:
+        return told if isinstance(told, int) else told[self._server.partition_of(stream)]
+
+    def _is_lost(self, stream: str, cursor: Cursor, position: int) -> bool:
+        page = reads.read(self._server, stream, cursor, 1, position)
+        return page.reset is not None or page.head < cursor.offset
 
     def _control(self, stream: str, position: int) -> Control:
         """The stream as it is without what came after `position`, which is told of next."""
