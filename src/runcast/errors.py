@@ -309,6 +309,10 @@ class NoFirehose(LogError):
     message = "This log was made without a firehose (firehose=false): its streams are read one by one."
 
 
+NEVER = (LogClosed, LogReadOnly, NoFirehose)
+"""What a log says that will not do it, however long one waits: whatever follows the log ends by itself."""
+
+
 class LogTooNew(LogError):
     """The file was written by a newer version, whose format this one does not know."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runcast.chance import CHANCE
 from runcast.core.scope import Scope
-from runcast.errors import LogClosed, LogError, LogReadOnly
+from runcast.errors import NEVER, LogError
 from runcast.kinds.base import Fold
 from runcast.live.folds import Folding
 from runcast.log.base import Snapshot, StreamInfo
@@ -51,7 +51,7 @@ async def keep_snapshots(bus: Bus, kind: str) -> None:
                 look = await keep_changed(bus, kind, look.seen)
                 if not look.all:
                     bell.set()
-            except (LogClosed, LogReadOnly):
+            except NEVER:
                 return
             except LogError as error:
                 logger.warning("the snapshots of %s streams wait: %s", kind, error)

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 
-from runcast.errors import LogClosed, LogError, LogReadOnly, StaleToken
+from runcast.errors import NEVER, LogError, NoFirehose, StaleToken
 from runcast.live.bus import Bus
 from runcast.live.follower import follow
 from runcast.log.base import Lease, StreamInfo
@@ -87,8 +87,10 @@ class RunnerHost:
                     group.create_task(self._admit(lane, group))
                     group.create_task(self._admit_urgent(lane, group))
                 group.create_task(self._renew())
-        except* (LogClosed, LogReadOnly) as errors:
-            logger.info("nothing is run any more: %s", errors.exceptions[0])
+        except* NEVER as errors:
+            why = errors.exceptions[0]
+            level = logging.WARNING if isinstance(why, NoFirehose) else logging.INFO
+            logger.log(level, "nothing is run any more: %s", why)
 
     # Finding
 
@@ -191,7 +193,7 @@ class RunnerHost:
             if not is_held and await self._is_still_open(lane, stream):
                 again_s = RETRY_S  # another run of it began while the last one came to its end
             lane.failures.pop(stream, None)
-        except (LogClosed, LogReadOnly):
+        except NEVER:
             raise
         except LogError as error:
             again_s = _pause_s(lane, stream)
@@ -298,7 +300,7 @@ class RunnerHost:
     # Waiting
 
     async def _wait(self, what: str, error: LogError) -> None:
-        if isinstance(error, LogClosed | LogReadOnly):
+        if isinstance(error, NEVER):
             raise error
         logger.warning("%s: the log cannot be used: %s", what, error)
         await asyncio.sleep(RETRY_S)

@@ -12,7 +12,7 @@ import msgspec
 from runcast.core.event import DAY_US, Event, id_tag
 from runcast.core.page import PAGE_MAX_EVENTS
 from runcast.core.scope import Scope
-from runcast.errors import InvalidInput, LogClosed, LogError, LogReadOnly
+from runcast.errors import NEVER, InvalidInput, LogError
 from runcast.kinds.base import Publish
 from runcast.kinds.session_alerts import ALERT_STATE, AlertRules, AlertState, watch
 from runcast.live.bus import Bus
@@ -51,7 +51,7 @@ async def run_alerts(bus: Bus) -> None:
     while True:
         try:
             await Alerts(bus, rules).run()
-        except (LogClosed, LogReadOnly):
+        except NEVER:
             return
         except LogError as error:
             logger.warning("alerts wait: %s", error)

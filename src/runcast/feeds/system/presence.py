@@ -18,7 +18,7 @@ import msgspec
 
 from runcast.chance import CHANCE
 from runcast.core.event import format_time
-from runcast.errors import InvalidInput, LogClosed, LogError, LogReadOnly
+from runcast.errors import NEVER, InvalidInput, LogError
 from runcast.feeds.system.load import LoadMeter, Runs, runs_by_kind, subscriptions
 from runcast.feeds.system.roll import Roll
 from runcast.kinds.system import EVENTS
@@ -142,7 +142,7 @@ class Presence:
             if self.is_shared:
                 await self._tell_load() if self._has_joined else await self._join()
                 await self._look()
-        except (LogClosed, LogReadOnly):
+        except NEVER:
             return False
         except (LogError, InvalidInput) as error:  # processors may change what is told
             logger.info("this node is not told of: %s", error)

@@ -15,7 +15,7 @@ import msgspec
 
 from runcast.core.event import Event
 from runcast.core.scope import Scope
-from runcast.errors import InvalidInput, LogClosed, LogError, LogReadOnly
+from runcast.errors import NEVER, InvalidInput, LogError
 from runcast.kinds.base import Publish
 from runcast.kinds.system import (
     APPROVAL_REQUESTED,
@@ -56,7 +56,7 @@ async def tell_system(bus: Bus, is_last: IsLast | None = None) -> None:
         while True:
             try:
                 await _follow(bus)
-            except (LogClosed, LogReadOnly):
+            except NEVER:
                 return
             except LogError as error:
                 logger.warning("the system's events wait: %s", error)
