@@ -25,6 +25,10 @@ def store(path: Path, *events: tuple[str, str, timedelta]) -> None:
     log.close()
 
 
+def shown(*arguments: str, width: int = 160) -> str:
+    return run_runcast("nodes", *arguments, env={"COLUMNS": str(width)}).stdout
+
+
 def rows(output: str) -> list[list[str]]:
     return [line.split() for line in output.splitlines() if "1.2.3" in line]
 
@@ -34,9 +38,9 @@ def test_a_server_alone_tells_of_itself(tmp_path: Path) -> None:
         found = json.loads(run_runcast("nodes", "--json", "--url", server.url()).stdout)
         node_id = server.get("/api/v1/nodes")["nodes"][0]["node_id"]
         assert ([node["node_id"] for node in found["nodes"]], found["shared"]) == ([node_id], False)
-        assert node_id in run_runcast("nodes", "--url", server.url()).stdout
+        assert node_id in shown("--url", server.url())
         server.post("s", {"event_type": "start"})  # so that there is a file
-        alone = run_runcast("nodes", "--log", str(tmp_path / "log.db")).stdout
+        alone = shown("--log", str(tmp_path / "log.db"))
     assert alone.startswith("No node has told of itself in sqlite://")
     assert alone.endswith("ask it, with --url.\n")
 
@@ -52,18 +56,27 @@ def test_the_log_tells_who_is_there_who_went_and_who_may_be_gone(tmp_path: Path)
         ("node_joined", "missed", day),
         ("node_lost", "missed", moment),
     )
-    ended = run_runcast("nodes", "--log", str(tmp_path / "log.db"))
-    found = {words[0]: words[1:] for words in rows(ended.stdout)}
+    found = {words[0]: words[1:] for words in rows(shown("--log", str(tmp_path / "log.db")))}
     assert {name: words[0] for name, words in found.items()} == {
         "killed": "silent",
         "here": "up",
         "stopped": "left",
         "missed": "lost",
     }
-    assert found["here"][-3:] == ["77", "MB", "0"]
+    assert found["here"][-4:] == ["77", "MB", "0", "1.2.3"]
     assert found["stopped"][-1] == "1.2.3"
 
 
 def test_what_a_stranger_has_stored_is_shown_harmlessly(tmp_path: Path) -> None:
     store(tmp_path / "log.db", ("node_joined", "[red]x[/red]", timedelta()))
-    assert "[red]x[/red]" in run_runcast("nodes", "--log", str(tmp_path / "log.db")).stdout
+    assert "[red]x[/red]" in shown("--log", str(tmp_path / "log.db"))
+
+
+def test_a_narrow_terminal_shows_who_is_there_in_whole(tmp_path: Path) -> None:
+    store(tmp_path / "log.db", ("node_load", "worker-7867-c91d10", timedelta(seconds=1)))
+    lines = [line.rstrip() for line in shown("--log", str(tmp_path / "log.db"), width=80).splitlines()]
+    (line,) = [line for line in lines if "worker-7867-c91d10" in line]
+    assert line.split()[:2] == ["worker-7867-c91d10", "up"]
+    assert "77 MB" in line
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)

@@ -74,7 +74,7 @@ def test_each_is_seen_by_the_other(servers: tuple[ServeProcess, ServeProcess], l
     assert numbers["runcast_log_probes_total"] >= 1
     for name in ("retries", "unavailable", "reopened", "takeovers", "streams_lost"):
         assert numbers[f"runcast_log_{name}_total"] == 0, name
-    table = run_runcast("nodes", "--log", log).stdout
+    table = run_runcast("nodes", "--log", log, env={"COLUMNS": "160"}).stdout
     assert all(node["node_id"] in table for node in nodes(one).values())
 
 

@@ -18,6 +18,9 @@ _STYLES = {"up": "green", SILENT: "yellow", "left": "dim", "lost": "red"}
 SPARE_S = 30
 """Clocks of machines differ, and a log may have been away."""
 NUMBERS = ("clients", "subscriptions", "out/s", "in/s", "CPU", "memory", "runs")
+IN_SHORT = ("clients", "out/s", "CPU", "memory", "runs")
+"""On a narrow terminal."""
+WIDE_COLUMNS = 110
 
 
 def nodes(
@@ -41,36 +44,38 @@ def nodes(
     if json:
         print_json(found)
     elif found["nodes"]:
-        console().print(_table(found["nodes"]))
+        out = console()
+        out.print(_table(found["nodes"], is_wide=out.width >= WIDE_COLUMNS))
     else:
         print(
             f"No node has told of itself in {access.where}. A single server on a file does not: ask it, with --url."
         )
 
 
-def _table(found: list[dict[str, Any]]) -> Table:
+def _table(found: list[dict[str, Any]], *, is_wide: bool) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     from runcast.cli.lines import ago
 
+    shown = NUMBERS if is_wide else IN_SHORT
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("node", style="cyan", overflow="fold")
-    table.add_column("state")
-    table.add_column("since", justify="right")
-    table.add_column("version")
-    for name in NUMBERS:
-        table.add_column(name, justify="right")
+    table.add_column("state", no_wrap=True)
+    table.add_column("since", justify="right", no_wrap=True)
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
+    if is_wide:
+        table.add_column("version")
     for node in found:
-        since = node["gone_at"] or node["joined_at"]
-        state = _state(node)
+        state, numbers = _state(node), _numbers(node)
         table.add_row(
             clean(node["node_id"]),
             Text(state, _STYLES.get(state, "")),
-            ago(since),
-            clean(node["version"]),
-            *_numbers(node),
+            ago(node["gone_at"] or node["joined_at"]),
+            *(numbers.get(name, "") for name in shown),
+            *([clean(node["version"])] if is_wide else []),
         )
     return table
 
@@ -84,17 +89,17 @@ def _state(node: dict[str, Any]) -> str:
     return node["status"]
 
 
-def _numbers(node: dict[str, Any]) -> list[str]:
-    """What it is at; nothing for one that is gone."""
+def _numbers(node: dict[str, Any]) -> dict[str, str]:
+    """What it is at, by the columns' names; nothing for one that is gone."""
     if node["status"] != "up":
-        return [""] * len(NUMBERS)
+        return {}
     load = node["load"]
-    return [
-        f"{load['connections']:,}",
-        f"{load['subscriptions']:,}",
-        f"{load['deliveries_per_s']:,.0f}",
-        f"{load['published_per_s']:,.0f}",
-        f"{load['cpu_percent']:.0f} %",
-        f"{load['memory_mb']:.0f} MB",
-        f"{sum(load['runs'].values()):,}",
-    ]
+    return {
+        "clients": f"{load['connections']:,}",
+        "subscriptions": f"{load['subscriptions']:,}",
+        "out/s": f"{load['deliveries_per_s']:,.0f}",
+        "in/s": f"{load['published_per_s']:,.0f}",
+        "CPU": f"{load['cpu_percent']:.0f} %",
+        "memory": f"{load['memory_mb']:.0f} MB",
+        "runs": f"{sum(load['runs'].values()):,}",
+    }
