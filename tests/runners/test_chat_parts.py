@@ -341,3 +341,14 @@ def test_an_answer_has_a_longest() -> None:
         assert len(teller.close()) == MAX_ANSWER_CHARS
 
     run_virtual(run())
+
+
+@pytest.mark.parametrize(
+    ("latency_s", "group_s"), [(0.0, 0.04), (0.01, 0.05), (0.02, 0.1), (0.03, 0.1), (0.05, 0.15), (9.0, 0.5)]
+)
+def test_more_is_gathered_the_longer_storing_takes(latency_s: float, group_s: float) -> None:
+    """Between 40 and 100 ms, but for a process that has more to do than it can."""
+    pace = Pace()
+    for _ in range(200):
+        pace.note(latency_s)
+    assert pace.group_s == pytest.approx(group_s)

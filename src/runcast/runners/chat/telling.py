@@ -22,6 +22,10 @@ BEAT_S: Final = 0.01
 """Answers are told on common beats: what is told together is stored in one commit, and a commit costs more than an event."""
 PER_LATENCY: Final = 5.0
 """Times as long as storing one takes: then it is at most a fifth of what the log does for this answer."""
+PER_LATENCY_OVERLOADED: Final = 3.0
+OVERLOADED_MOST_S: Final = 0.5
+"""A process that has more to do than it can is told of it by the time that storing takes: it gathers for longer than
+`MOST_S` then, so many times as long, rather than let all answers wait in line."""
 SMOOTHING: Final = 0.1
 GROUP_CHARS: Final = 16_384
 PATIENCE_S: Final = 30.0
@@ -42,7 +46,8 @@ class Pace:
     @property
     def group_s(self) -> float:
         """The time between two events of one answer."""
-        return min(MOST_S, max(LEAST_S, PER_LATENCY * self.latency_s))
+        most_s = max(MOST_S, min(OVERLOADED_MOST_S, PER_LATENCY_OVERLOADED * self.latency_s))
+        return min(most_s, max(LEAST_S, PER_LATENCY * self.latency_s))
 
     def note(self, latency_s: float) -> None:
         """One was stored."""
