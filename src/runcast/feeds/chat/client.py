@@ -15,28 +15,25 @@ from runcast.core.scope import Scope
 from runcast.core.subscription import Reset
 from runcast.errors import InvalidInput, RuncastError, TooMany, Unauthenticated
 from runcast.feeds.chat.attachments import Attachments
+from runcast.feeds.chat.following import Following
 from runcast.feeds.chat.identity import person_of
 from runcast.feeds.chat.lists import Lists, ListWatch
 from runcast.feeds.chat.parting import PatientSink
 from runcast.feeds.chat.places import place_before
 from runcast.feeds.chat.rooms import Rooms
 from runcast.feeds.chat.said import Head, Said, read_binary, read_text
-from runcast.feeds.chat.typing_pace import TypingPace
 from runcast.feeds.chat.uploads import Uploads
 from runcast.feeds.chat.wire import (
-    TOLD,
     ChatFrames,
     auth_error,
     auth_success,
     error_frame,
     frame,
-    put_out_frame,
 )
-from runcast.kinds.chat import chat_stream, session_id_of
+from runcast.kinds.chat import chat_stream
 from runcast.kinds.chat_state import Person
 from runcast.live.bus import Bus
 from runcast.live.codec import Message
-from runcast.live.cohort import Wish
 from runcast.live.hub import NOW, START, read_cursor
 from runcast.live.subscriber import Subscriber
 from runcast.log.base import Appended
@@ -80,15 +77,14 @@ class ChatClient(FeedClient):
         super().__init__(bus, peer, scope)
         self.tools = tools
         self._own_session: str | None = None
-        self._last_session: str | None = None
-        self._readers: dict[str, Subscriber] = {}
-        self._since: dict[str, int] = {}
-        """By stream, after which seq it is told of it."""
+        settings = bus.settings
+        self._following = Following(
+            self, tools.chats, tools.rooms, settings.max_subscriptions, settings.batch_size
+        )
         self._uploads = Uploads(tools.attachments)
         self._list = ListWatch(tools.lists, self.tell)
-        self._typing_pace = TypingPace()
         self._failed_tries = 0
-        self._is_partial = True
+        self._codec = tools.partial
         self._acts: dict[str, Callable[[Said], Coroutine[Any, Any, None]]] = {
             "auth": self._renew_by,
             "message": self._message,
@@ -113,8 +109,11 @@ class ChatClient(FeedClient):
         """Take the parameters; with `session_id` it is told of that conversation from `after` on."""
         self.person = person_of(self.access.known())
         self.tools.chats.preparation.want()
-        self.connection.sink = PatientSink(self.peer.sink, self._is_waiting, self.bus.settings.drain_s)
-        self._is_partial = choice_param(self.query, "partial", ("1", "0")) == "1"
+        self.connection.sink = PatientSink(
+            self.peer.sink, lambda: self._following.is_waiting, self.bus.settings.drain_s
+        )
+        if choice_param(self.query, "partial", ("1", "0")) == "0":
+            self._codec = self.tools.plain
         self._list.is_wanted = choice_param(self.query, "sessions", ("0", "1")) == "1"
         await self._list.follow(self.person)
         session_id = text_param(self.query, "session_id", "")
@@ -159,24 +158,17 @@ class ChatClient(FeedClient):
 
     def ended(self, subscriber: Subscriber) -> None:
         """Somebody has sealed the conversation, as was told; the client may go on with others."""
-        self._leave(subscriber.topic.tail.scope.stream)
+        self._following.leave(subscriber.topic.tail.scope.stream)
 
     def left(self) -> None:
         """The client has gone; what it has asked is answered all the same."""
-        for stream in list(self._readers):
-            self.tools.rooms.leave(stream, self)
-        self._readers.clear()
+        self._following.end()
         self._uploads.forget()
         self._list.leave()
 
     def put_out(self, stream: str, notice: Reset | None) -> None:
-        """See `Guest`. Who is about to be told of it notices in `_join`."""
-        reader = self._readers.get(stream)
-        if reader is not None:
-            reader.cohort.drain()  # what was said before is theirs
-        self._leave(stream)
-        if reader is not None:
-            self.tell(put_out_frame(session_id_of(stream), notice))
+        """See `Guest`."""
+        self._following.put_out(stream, notice)
 
     # what a client says
 
@@ -224,11 +216,11 @@ class ChatClient(FeedClient):
     async def _tell_from(self, session_id: str, place: Appended) -> None:
         """Tell of a conversation from an event on, unless that was or will be told on this connection anyway."""
         stream = chat_stream(session_id)
-        self._last_session = session_id
-        if self._since.get(stream, place.seq) < place.seq:
+        self._following.last = session_id
+        if self._following.is_told(stream, place.seq):
             return
         after = await place_before(self.bus, place)
-        self._leave(stream)
+        self._following.leave(stream)
         self.tell(frame("resumed", session_id=session_id, after=after))
         await self._join(session_id, after)
 
@@ -243,7 +235,7 @@ class ChatClient(FeedClient):
 
     async def _cancel(self, said: Said) -> None:
         message_id = said.text("message_id")
-        session_id = said.text("session_id") or self._last_session
+        session_id = said.text("session_id") or self._following.last
         if session_id is not None:
             await self.tools.chats.cancel(session_id, self.person, message_id)
 
@@ -255,7 +247,7 @@ class ChatClient(FeedClient):
         await self.tools.chats.state(session_id, self.person)
         if after not in {START, NOW}:
             read_cursor(Scope.of_stream(stream), after)
-        self._leave(stream)
+        self._following.leave(stream)
         self.tell(frame("resumed", session_id=session_id, after=after))
         await self._join(session_id, after)
 
@@ -264,9 +256,8 @@ class ChatClient(FeedClient):
         session_id = self._named(said)
         is_typing = said.truth("typing", default=True)
         stream = chat_stream(session_id)
-        if stream not in self._readers:
-            await self._join(session_id, NOW)
-        if not self._typing_pace.take(stream, is_typing, self._now_s()):
+        await self._join(session_id, NOW)
+        if not self._following.typing_pace.take(stream, is_typing, self._now_s()):
             return
         user = {"id": self.person.id, "name": self.person.name}
         told = frame("typing", session_id=session_id, user=user, typing=is_typing)
@@ -315,7 +306,7 @@ class ChatClient(FeedClient):
         self._release()
         self._release = release
         renewed = person_of(self.access.known())
-        if renewed.id != self.person.id and (self._readers or self._uploads):
+        if renewed.id != self.person.id and (self._following or self._uploads):
             self.refused(Unauthenticated("This token is another person's; connect anew to chat as them."))
             return
         self.person = renewed
@@ -337,49 +328,7 @@ class ChatClient(FeedClient):
     # conversations
 
     async def _join(self, session_id: str, after: str) -> None:
-        """Be told of a conversation, if one takes part in it; again it does nothing."""
-        stream = chat_stream(session_id)
-        self._last_session = session_id
-        if stream in self._readers:
-            return
-        if len(self._readers) >= self.bus.settings.max_subscriptions:
-            self._leave(next(iter(self._readers)))
-        while not await self._try_to_join(stream, after):
-            pass  # put out meanwhile: it is asked once more whether they take part
-
-    async def _try_to_join(self, stream: str, after: str) -> bool:
-        rooms = self.tools.rooms
-        rooms.enter(stream, self, partial=self._is_partial)
-        try:
-            state, place = await self.tools.chats.admission(session_id_of(stream), self.person)
-            if not rooms.admit(stream, self, place):
-                rooms.leave(stream, self)
-                return False
-            rooms.know(stream, state.pending)
-            codec = self.tools.partial if self._is_partial else self.tools.plain
-            wish = Wish(codec, self.peer.framing, TOLD, self.bus.settings.batch_size)
-            reader = await self.subscribe(Scope.of_stream(stream), wish, after)
-            if not rooms.has(stream, self):
-                self.unsubscribe(reader)
-                return False
-            self._readers[stream] = reader
-            self._since[stream] = reader.machine.cursor.offset if reader.machine.cursor else 0
-        except BaseException:
-            rooms.leave(stream, self)
-            raise
-        return True
-
-    def _leave(self, stream: str) -> None:
-        reader = self._readers.pop(stream, None)
-        if reader is not None:
-            self.unsubscribe(reader)
-        self._typing_pace.leave(stream)
-        self._since.pop(stream, None)
-        self.tools.rooms.leave(stream, self)
-
-    def _is_waiting(self) -> bool:
-        """Whether an answer is to come in a conversation that it is told of."""
-        return any(map(self.tools.rooms.is_waiting, self._readers))
+        await self._following.join(session_id, after, self._codec)
 
     def _own(self) -> str:
         """The conversation of those messages that name none."""
@@ -389,7 +338,7 @@ class ChatClient(FeedClient):
 
     def _named(self, said: Said) -> str:
         """The conversation that a frame names, or the last one."""
-        session_id = said.text("session_id") or self._last_session
+        session_id = said.text("session_id") or self._following.last
         if session_id is None:
             raise InvalidInput("session_id: say which conversation is meant.", field="session_id")
         return session_id

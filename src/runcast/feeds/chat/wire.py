@@ -94,6 +94,11 @@ class ChatFrames(FlatFrames):
         self.key = NAME if partial is None else f"{NAME}+partial"
         self._partial = partial
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether each token comes with the text so far."""
+        return self._partial is not None
+
     def messages(self, pieces: Sequence[Piece], now_us: int) -> list[Message]:
         """One for each piece, but one for consecutive tokens of one answer."""
         del now_us
