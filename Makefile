@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS := 2
+WORKERS := 3
 READY := $(VENV)/.ready
 UV = $$(uv --version >/dev/null 2>&1 && echo uv || echo $(BIN)/uv)
 

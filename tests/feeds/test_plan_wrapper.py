@@ -225,7 +225,7 @@ async def test_an_agent_that_could_report_and_does_not_has_the_milestones(manage
     await run(manager, Silent())
     assert progress_of(manager, "read") == MILESTONES
     assert len(told(manager)) == 17
-    times = [event.timestamp for event in manager.get_event_history("p")]
+    times = [datetime.fromisoformat(event.timestamp) for event in manager.get_event_history("p")]
     assert times == sorted(times)
 
 
