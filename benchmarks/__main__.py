@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="show in a few seconds that everything works")
     parser.add_argument(
-        "--clients", metavar="N,…", help="numbers of clients (1,100,1000); of `nodes`: at each"
+        "--clients", metavar="N,…", help="numbers of clients (1,100,1000); of `nodes`, at each: the last one"
     )
     parser.add_argument("--apps", metavar="A,…", help="which servers: naive, runcast (both)")
     parser.add_argument("--seconds", metavar="S", help="measured seconds of latency (10) and nodes (6)")
@@ -149,7 +149,10 @@ def _options(arguments: argparse.Namespace) -> Options:
         given = getattr(arguments, name)
         if given is not None:
             for knob in knobs:
-                options = options.with_value(knob, given)
+                # `nodes` has one number of clients at each node: the last one that is named
+                options = options.with_value(
+                    knob, given.rpartition(",")[2] if knob == "node_clients" else given
+                )
     for pair in arguments.set:
         name, _, value = pair.partition("=")
         options = options.with_value(name.replace("-", "_"), value)
