@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 from urllib.parse import quote, urlencode
 
-import httpx2
 from cyclopts import Parameter
 
 from runcast.cli.usage import UsageError
 from runcast.client.blocking import Client
-from runcast.client.problems import error_of, unreachable
 from runcast.client.values import Item, Receipt
 from runcast.core.event import stream_name
 from runcast.core.filters import EventSubscriptionFilter
@@ -145,13 +143,7 @@ class ServerAccess:
         return self._ask(NODES_PATH)
 
     def _ask(self, path: str) -> dict[str, Any]:
-        try:
-            response = self._client.http.get(path)
-        except httpx2.TransportError as error:
-            raise unreachable(self.where, error) from error
-        if not response.is_success:
-            raise error_of(response)
-        return response.json()
+        return self._client.request("GET", path)
 
     def recent(self, stream: str, count: int) -> list[dict[str, Any]]:
         """See `Access`."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-import httpx2
 import msgspec
 
 from runcast.cli.access import Where, log_place, open_access
 from runcast.cli.knowledge import OnProgress
 from runcast.cli.usage import settings_of
 from runcast.client.blocking import Client
-from runcast.client.problems import error_of, unreachable
 from runcast.errors import ConfigError, InvalidInput
 from runcast.feeds.system.knowledge import INGESTED, REMOVED, describe, ingested_data
 from runcast.kinds.system import EVENTS
@@ -112,7 +109,9 @@ class ServerPlace:
             on_progress(progress)
             try:
                 content = base64.b64encode(read_source(source)).decode()
-                answer = self._ask("POST", DOCUMENTS, {"name": source.name, "content_base64": content})
+                answer = self._client.request(
+                    "POST", DOCUMENTS, {"name": source.name, "content_base64": content}
+                )
                 ingested = msgspec.convert(answer, Ingested)
                 (report.unchanged if ingested.unchanged else report.added).append(ingested)
             except InvalidInput as error:
@@ -123,24 +122,13 @@ class ServerPlace:
 
     def documents(self) -> list[dict[str, Any]]:
         """See `Place`."""
-        return self._ask("GET", DOCUMENTS)["documents"]
+        return self._client.request("GET", DOCUMENTS)["documents"]
 
     def search(self, query: str, limit: int) -> list[dict[str, Any]]:
         """See `Place`."""
         path = "/api/v1/knowledge/search"
-        return self._ask("GET", path, params={"q": query, "limit": str(limit)})["passages"]
+        return self._client.request("GET", path, params={"q": query, "limit": str(limit)})["passages"]
 
     def remove(self, name: str) -> None:
         """See `Place`."""
-        self._ask("DELETE", f"{DOCUMENTS}/{quote(name)}")
-
-    def _ask(
-        self, method: str, path: str, body: Any = None, *, params: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        try:
-            response = self._client.http.request(method, path, params=params, json=body)
-        except httpx2.TransportError as error:
-            raise unreachable(self._client.url, error) from error
-        if not response.is_success:
-            raise error_of(response)
-        return response.json()
+        self._client.request("DELETE", f"{DOCUMENTS}/{quote(name)}")

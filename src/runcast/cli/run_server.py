@@ -8,11 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Final, Self
 from urllib.parse import quote
 
-import httpx2
-
 from runcast.cli.run_place import Hear, Kind, Listed
 from runcast.client.blocking import Client
-from runcast.client.problems import error_of, unreachable
 from runcast.client.tail import Tail
 
 PAGE_SIZE: Final = 100
@@ -35,7 +32,7 @@ class ServerRuns:
     def start(self, kind: Kind, wanted: Mapping[str, Any]) -> str:
         """See `RunPlace`."""
         given = {name: value for name, value in wanted.items() if value is not None}
-        return self._ask("POST", f"/api/v1/{kind}s", given)[f"{kind}_id"]
+        return self._client.request("POST", f"/api/v1/{kind}s", given)[f"{kind}_id"]
 
     def attend(self, stream: str, hear: Hear) -> None:
         """See `RunPlace`. A server has its own runner."""
@@ -53,7 +50,7 @@ class ServerRuns:
 
     def document(self, kind: Kind, run_id: str) -> dict[str, Any]:
         """See `RunPlace`."""
-        return self._ask("GET", f"/api/v1/{kind}s/{_part(run_id)}")
+        return self._client.request("GET", f"/api/v1/{kind}s/{_part(run_id)}")
 
     def listed(self, kind: Kind, status: str, limit: int) -> Listed:
         """See `RunPlace`."""
@@ -62,19 +59,21 @@ class ServerRuns:
         total = 0
         while page <= pages and len(runs) < limit:
             query = {"page": str(page), "page_size": str(min(limit, PAGE_SIZE)), "status_filter": status}
-            answer = self._ask("GET", f"/api/v1/{kind}s", params=query)
+            answer = self._client.request("GET", f"/api/v1/{kind}s", params=query)
             runs += answer[f"{kind}s"]
             pages, total, page = answer["pages"], answer["total"], page + 1
         return Listed(runs[:limit], total)
 
     def cancel(self, workflow_id: str, reason: str | None) -> dict[str, Any]:
         """See `RunPlace`."""
-        return self._ask("POST", f"/api/v1/workflows/{_part(workflow_id)}/cancel", {"reason": reason})
+        return self._client.request(
+            "POST", f"/api/v1/workflows/{_part(workflow_id)}/cancel", {"reason": reason}
+        )
 
     def approve(self, approval_id: str, approved: bool, comment: str | None) -> dict[str, Any]:
         """See `RunPlace`."""
         answer = {"approved": approved, "comment": comment}
-        return self._ask("POST", f"/api/v1/approvals/{_part(approval_id)}", answer)
+        return self._client.request("POST", f"/api/v1/approvals/{_part(approval_id)}", answer)
 
     def command(self, plan_id: str, command: str, **arguments: Any) -> dict[str, Any]:
         """See `RunPlace`."""
@@ -86,18 +85,7 @@ class ServerRuns:
             path = f"{path}/review/{_part(body.pop('gate'))}"
         else:
             path = f"{path}/{command}"
-        return self._ask("POST", path, body)
-
-    def _ask(
-        self, method: str, path: str, body: Any = None, *, params: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        try:
-            response = self._client.http.request(method, path, params=params, json=body)
-        except httpx2.TransportError as error:
-            raise unreachable(self._client.url, error) from error
-        if not response.is_success:
-            raise error_of(response)
-        return response.json()
+        return self._client.request("POST", path, body)
 
 
 def _part(name: str) -> str:

@@ -9,12 +9,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
-import httpx2
-
 from runcast.cli.access import Where, log_place
 from runcast.cli.usage import UsageError
 from runcast.client.blocking import Client
-from runcast.client.problems import error_of, unreachable
 from runcast.config import Settings
 from runcast.errors import ConfigError, Conflict, StreamNotFound
 from runcast.kinds.task import NAME, TASK, task_id_of, task_stream
@@ -98,13 +95,7 @@ class ServerTasks:
         self, method: str, path: str, body: Any = None, params: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         with self._client as client:
-            try:
-                response = client.http.request(method, f"/api/v1/tasks{path}", params=params, json=body)
-            except httpx2.TransportError as error:
-                raise unreachable(client.url, error) from error
-            if not response.is_success:
-                raise error_of(response)
-            return response.json()
+            return client.request(method, f"/api/v1/tasks{path}", body, params=params)
 
 
 class LogTasks:

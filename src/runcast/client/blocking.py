@@ -212,6 +212,23 @@ class Client:
 
     # --- asking ------------------------------------------------------------------------------
 
+    def request(
+        self, method: str, path: str, body: Any = None, *, params: Mapping[str, str] | None = None
+    ) -> Any:
+        """Make one request with a JSON `body`, if there is one, and return what it is answered as JSON. It is not repeated.
+
+        Raises:
+            Unreachable: there is no answer; what was asked for may have been done.
+            RuncastError: the one that the server says.
+        """
+        try:
+            response = self.http.request(method, path, params=params, json=body)
+        except httpx2.TransportError as error:
+            raise unreachable(self.url, error) from error
+        if not response.is_success:
+            raise error_of(response)
+        return response.json()
+
     def _ask(
         self,
         method: str,

@@ -19,6 +19,9 @@ from runcast.log.passing import PassesOn
 MAX_ON_THEIR_WAY: Final = 16
 """More at once are dropped: who goes on typing says so again."""
 
+MAX_CHARS: Final = 8_192
+"""Of what is passed on; a longer text is not of ours."""
+
 
 class _Passed(msgspec.Struct):
     process: str
@@ -74,7 +77,7 @@ class Elsewhere:
             self._on_their_way -= 1
 
     def _hear(self, hub: Hub, text: str) -> None:
-        if hub is not self._hub:
+        if hub is not self._hub or len(text) > MAX_CHARS:
             return
         try:
             passed = _decode(text)

@@ -41,6 +41,7 @@ class Pace:
     def __init__(self) -> None:
         self.latency_s = 0.0
         """From handing an event to the log to hearing of it, smoothed."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._beats: dict[int, list[Callable[[], None]]] = {}
 
     @property
@@ -55,11 +56,15 @@ class Pace:
 
     def call_at(self, time_s: float, act: Callable[[], None]) -> None:
         """Call `act` on the first beat that is not before `time_s`, on the running loop's clock."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # another one than before: what was to be told in that one is not
+            self._loop = loop
+            self._beats.clear()
         beat = ceil(time_s / BEAT_S)
         waiting = self._beats.get(beat)
         if waiting is None:
             waiting = self._beats[beat] = []
-            asyncio.get_running_loop().call_at(beat * BEAT_S, self._strike, beat)
+            loop.call_at(beat * BEAT_S, self._strike, beat)
         waiting.append(act)
 
     def _strike(self, beat: int) -> None:
